@@ -1,0 +1,44 @@
+# The two commands a new user needs are `make demo` and `make test`; each makes its own environment, once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test check storm bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m rxauth.demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# PEERS=1 measures other clients beside rxauth, from an environment of their own.
+storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)
+	$(BIN)/python -m benchmarks.storm $(if $(PEERS),--peers $(VENV)-peers/bin/python) $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.bench $(ARGS)
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rxauth needs Python 3.11 or later; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.demo
+
+$(VENV)-peers/.peers: benchmarks/peers-requirements.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV)-peers .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,3 @@
+"""rxauth."""
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,164 @@
+"""The library's own actions, and `of_type` to pick actions out of a stream.
+
+An action says what happened (or, for `Login`, `Logout` and `Refresh`, what should). All of them carry `session`, the
+name of the session they belong to, so that several sessions can share a store, and the `sign_in` and `generation`
+they began from, so that a reducer can tell a late one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
+
+from reactivex import Observable
+from reactivex import operators as ops
+
+from rxauth.runtime import Instant
+from rxauth.tokens import Tokens
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionAction:
+    """The base of every action of a session."""
+
+    session: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Login(SessionAction):
+    """Ask the session to log in; the credentials are the refresher's (for example username and password)."""
+
+    credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Logout(SessionAction):
+    """Ask the session to log out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh(SessionAction):
+    """Ask the session for a refresh now, however fresh its token is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEvent(SessionAction):
+    """What happened to the sign-in `sign_in`, `at` a moment."""
+
+    sign_in: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningIn(SessionEvent):
+    """A login began; `sign_in` is the new sign-in's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn(SessionEvent):
+    """A login, or `session.sign_in`, brought these tokens."""
+
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInFailed(SessionEvent):
+    """The login that `SigningIn` announced failed; who was signed in before still is."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOut(SessionEvent):
+    """The user logged out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshEvent(SessionEvent):
+    """Something about the refresh that spends the pair of `generation`."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshStarted(RefreshEvent):
+    """A refresh started because `asked_by` asked."""
+
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokensRefreshed(RefreshEvent):
+    """The refresh brought `tokens`, a pair of a new generation.
+
+    `counted` are the monotonic times of the refreshes, this one included, that speak of an API which refuses every
+    token: see `rxauth.state.counts`.
+    """
+
+    tokens: Tokens
+    counted: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshFailed(RefreshEvent):
+    """The refresh failed, and the sign-in is kept.
+
+    Nobody tries again before `retry_at` (None: the next call may). `in_doubt` is true when the server may have spent
+    the refresh token without our having its answer.
+    """
+
+    error: Exception
+    retry_at: Instant | None = None
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(RefreshEvent):
+    """The server ended the sign-in: show the login page. `cause` is the `SessionExpired` that every call gets."""
+
+    cause: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageChanged(RefreshEvent):
+    """Saving the tokens failed (`error`) or works again (None)."""
+
+    error: Exception | None
+
+
+@overload
+def of_type(kind: type[A], /) -> Callable[[Observable[Any]], Observable[A]]: ...
+@overload
+def of_type(kind: type[A], kind2: type[B], /) -> Callable[[Observable[Any]], Observable[A | B]]: ...
+@overload
+def of_type(kind: type[A], kind2: type[B], kind3: type[C], /) -> Callable[[Observable[Any]], Observable[A | B | C]]: ...
+@overload
+def of_type(
+    kind: type[A], kind2: type[B], kind3: type[C], kind4: type[D], /
+) -> Callable[[Observable[Any]], Observable[A | B | C | D]]: ...
+@overload
+def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]: ...
+def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]:
+    """An operator that lets through what is an instance of one of `kinds`; a subclass matches its base.
+
+    On a store's actions the fluent form, `store.actions.of_type(Echo)`, is quicker: it is routed by class, so an
+    action of another class does not visit the subscriber at all.
+    """
+    check_kinds(kinds)
+    return ops.filter(lambda action: isinstance(action, kinds))
+
+
+def check_kinds(kinds: tuple[type[Any], ...]) -> None:
+    """Raise a TypeError unless `kinds` are one or more classes."""
+    if not kinds:
+        raise TypeError("of_type() needs at least one action class, for example of_type(Echo)")
+    for kind in kinds:
+        if not isinstance(kind, type):
+            hint = "pass the classes one by one" if isinstance(kind, tuple) else "actions are matched by class"
+            raise TypeError(f"of_type() takes classes, got {kind!r}; {hint}, for example of_type(Echo, Login)")

@@ -1,0 +1,268 @@
+"""One run, many waiters: `share_replayed`, and the `Flight` and `Single` that it is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from rxauth.errors import RxAuthError, WouldDeadlock
+from rxauth.runtime import Runtime, running_loop
+
+T = TypeVar("T")
+
+#: Called once, with a value and None or with None and an error.
+Settle: TypeAlias = Callable[[T | None, Exception | None], None]
+Leave: TypeAlias = Callable[[], None]
+Loop: TypeAlias = asyncio.AbstractEventLoop
+Join: TypeAlias = Callable[[Settle[T], Loop | None], Leave]
+
+log = logging.getLogger("rxauth")
+_working = threading.local()
+
+
+class Flight(Generic[T]):
+    """An outcome that does not exist yet, and those who wait for it.
+
+    It is owned by nobody who waits: leaving, the first or all of them, changes nothing for the work or for the others.
+    Waiters are released in the order in which they came: those of an event loop on that loop, with one callback for
+    all of them; the others in the thread that lands the flight.
+    """
+
+    __slots__ = ("_error", "_lock", "_number", "_value", "_waiters", "landed")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiters: dict[int, tuple[Settle[T], Loop | None]] = {}
+        self._number = 0
+        self._value: T | None = None
+        self._error: Exception | None = None
+        self.landed = False
+
+    def join(self, settle: Settle[T], loop: Loop | None = None) -> Leave:
+        """Have `settle` called with the outcome: at once when it is there already."""
+        with self._lock:
+            if not self.landed:
+                self._number += 1
+                number = self._number
+                self._waiters[number] = (settle, loop)
+                return lambda: self._leave(number)
+        settle(self._value, _again(self._error))
+        return _stay
+
+    def land(self, value: T | None = None, error: Exception | None = None) -> int:
+        """Release everybody, and say how many. Only the first outcome counts."""
+        with self._lock:
+            if self.landed:
+                return 0
+            self.landed, self._value, self._error = True, value, error
+            waiters = list(self._waiters.values())
+            self._waiters.clear()
+        by_loop: dict[Loop | None, list[Settle[T]]] = {}
+        for settle, loop in waiters:
+            by_loop.setdefault(loop, []).append(settle)
+        # Loops first: what they are told costs this thread nothing, while a direct callback may take its time.
+        for loop, group in sorted(by_loop.items(), key=lambda item: item[0] is None):
+            if loop is None:
+                self._release(group)
+            else:
+                _call_soon(loop, self._release, group)
+        return len(waiters)
+
+    def _release(self, group: list[Settle[T]]) -> None:
+        for settle in group:
+            try:
+                settle(self._value, _again(self._error))
+            except Exception:
+                log.exception("rxauth: a callback that waited for a result failed")
+
+    def _leave(self, number: int) -> None:
+        with self._lock:
+            self._waiters.pop(number, None)
+
+
+class Single(Observable[T]):
+    """An Observable of exactly one value, or an error: subscribe it, `await` it, or `.run()` it.
+
+    Who subscribes, or awaits, on a running event loop is called back on that loop, also behind `.pipe(...)`; anybody
+    else in the thread that has the outcome. `.run()` blocks, which is allowed on the thread of a running loop too, but
+    raises `WouldDeadlock` on the thread that does the work.
+    """
+
+    def __init__(self, join: Join[T], runtime: Runtime | None = None) -> None:
+        super().__init__()
+        self._join = join
+        self._runtime = runtime or Runtime()
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        # A scheduler that is no asyncio one comes from a piped `.run()`, which blocks this thread, and its loop with
+        # it, until it is called back: that has to come from another thread.
+        blocking = scheduler is not None and not isinstance(scheduler, AsyncIOScheduler)
+        waiting = True
+
+        def settle(value: T | None, error: Exception | None) -> None:
+            nonlocal waiting
+            waiting = False
+            if error is not None:
+                observer.on_error(error)
+            else:
+                observer.on_next(cast(T, value))
+                observer.on_completed()
+
+        leave = self._join(settle, None if blocking else running_loop())
+        if blocking and waiting and is_working():
+            leave()
+            observer.on_error(_would_deadlock())
+        return Disposable(leave)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def settle(value: T | None, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(cast(T, value))
+
+        leave = self._join(settle, loop)
+        try:
+            if not future.done() and is_working():
+                raise _would_deadlock()
+            return (yield from future)
+        finally:
+            leave()
+
+    def run(self, scheduler: abc.SchedulerBase | None = None) -> T:
+        """Block until the outcome is there; return the value or raise the error."""
+        done = self._runtime.latch()
+        outcome: list[tuple[T | None, Exception | None]] = []
+
+        def settle(value: T | None, error: Exception | None) -> None:
+            outcome.append((value, error))
+            done.set()
+
+        leave = self._join(settle, None)
+        try:
+            if not outcome:
+                if is_working():
+                    raise _would_deadlock()
+                self._runtime.wait(done)
+        finally:
+            leave()
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        return cast(T, value)
+
+
+def share_replayed() -> Callable[[Observable[T]], Observable[T]]:
+    """An operator: everybody who subscribes while the source runs shares that one run and gets its last value.
+
+    The first subscriber joins and starts the source. Those who come while it runs join. When it completes, or fails,
+    all of them get that outcome, and it is forgotten: who comes later starts a new run.
+
+    | | who comes after the end | a lone subscriber leaves | an error |
+    |---|---|---|---|
+    | `share()` | subscribes the source again and misses the value | stops the source | is not kept |
+    | `replay(1)` + `ref_count()` | gets the old value or error, and starts a second run | stops the source | is kept |
+    | `share_replayed()` | starts one new run | the source goes on | is not kept |
+
+    The middle column is why: a refresh on the wire may have spent the refresh token already, so it must not stop.
+    The result is a `Single`. A source that completes without a value is an error, as in `Observable.run`.
+    """
+
+    def operator(source: Observable[T]) -> Observable[T]:
+        lock = threading.Lock()
+        running: Flight[T] | None = None
+
+        def join(settle: Settle[T], loop: Loop | None) -> Leave:
+            nonlocal running
+            with lock:
+                flight, starts = (running, False) if running is not None else (Flight[T](), True)
+                running = flight
+                leave = flight.join(settle, loop)  # before the start: the source may complete at once
+            if starts:
+                start(flight)
+            return leave
+
+        def start(flight: Flight[T]) -> None:
+            values: list[T] = []
+
+            def land(error: Exception | None = None) -> None:
+                nonlocal running
+                with lock:
+                    running = None
+                if error is None and not values:
+                    error = SequenceContainsNoElementsError()
+                flight.land(values[0] if values else None, error)
+
+            def on_next(value: T) -> None:
+                values[:] = [value]
+
+            source.subscribe(on_next, land, land)
+
+        return Single(join)
+
+    return operator
+
+
+def landed(value: T | None = None, error: Exception | None = None) -> Join[T]:
+    """The `join` of a flight that has this outcome already."""
+
+    def join(settle: Settle[T], loop: Loop | None) -> Leave:
+        settle(value, error)
+        return _stay
+
+    return join
+
+
+def working(work: Callable[[], T]) -> Callable[[], T]:
+    """`work`, marked as what others wait for: a blocking wait in it raises instead of waiting for itself."""
+
+    def marked() -> T:
+        _working.here = True
+        try:
+            return work()
+        finally:
+            _working.here = False
+
+    return marked
+
+
+def is_working() -> bool:
+    """True on a thread that others wait for."""
+    return getattr(_working, "here", False)
+
+
+def _would_deadlock() -> WouldDeadlock:
+    return WouldDeadlock(
+        "waiting for a fresh token on the thread that fetches it would wait for ever; in a refresh callable use a "
+        "client of its own, in a callback subscribe instead of blocking, or hand the work to another thread"
+    )
+
+
+def _again(error: Exception | None) -> Exception | None:
+    return error.again() if isinstance(error, RxAuthError) else error
+
+
+def _call_soon(loop: Loop, call: Callable[..., None], *args: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        log.debug("rxauth: an event loop was closed while it waited for a result")
+
+
+def _stay() -> None:
+    pass

@@ -1,0 +1,217 @@
+"""What a token endpoint's answer, or its silence, means: which failures are final, which pass, which are in doubt."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, TypeAlias
+
+from rxauth.errors import (
+    InvalidTokens,
+    RefresherError,
+    RefreshMisconfigured,
+    RefreshRefused,
+    RefreshUnavailable,
+    RxAuthError,
+    SessionExpired,
+)
+
+#: Which answers end the sign-in, beside those that say so themselves: statuses, or a function of the response.
+Final: TypeAlias = Collection[int] | Callable[[Any], bool]
+
+Kind = Literal["final", "transient", "in_doubt", "misconfigured", "crashed"]
+
+#: RFC 6749 section 5.2 and RFC 6750 section 3.1, simplejwt, and what other servers call the same.
+_FINAL_CODES = {
+    "invalid_grant",
+    "invalid_token",
+    "invalid_refresh_token",
+    "token_not_valid",
+    "token_expired",
+    "token_revoked",
+    "expired_token",
+    "refresh_token_expired",
+    "refresh_token_revoked",
+    "refresh_token_not_found",
+    "bad_refresh_token",
+}
+_CLIENT_CODES = {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"}
+_NAMES_THE_TOKEN = re.compile(r"(?<!csrf )(?<!xsrf )\btoken\b", re.IGNORECASE)
+_HARMLESS_CODE = re.compile(r"[a-z][a-z_.\-]{1,39}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a try brought no tokens.
+
+    `in_doubt`: the server may have spent the refresh token without our having its answer. `repeat`: the same refresh
+    may try again. `retry_after`: the wait in seconds that the server asked for.
+    """
+
+    kind: Kind
+    error: RxAuthError
+    repeat: bool = False
+    retry_after: float | None = None
+
+
+def judge(response: Any, final: Final = ()) -> None:
+    """Return if this answer should hold tokens, else raise what it means.
+
+    `RefreshRefused` is final, `RefreshMisconfigured` is about the client, `RefreshUnavailable` passes. What counts is
+    the error code in a JSON body, of whatever status; then the status. A 400 or 401 whose JSON speaks of the token
+    without a code is final; an answer without a readable body is not, unless `final` says so.
+    """
+    status: int = response.status_code
+    if final(response) if callable(final) else status in final:
+        raise RefreshRefused(f"the token endpoint refused the refresh token ({status})", status_code=status)
+    body = _json(response.content)
+    codes = set(_codes(body))
+    said = next((f" {code}" for code in sorted(codes) if _HARMLESS_CODE.fullmatch(code)), "")
+    what = f"the token endpoint answered {status}{said}"
+    if codes & _FINAL_CODES and status < 500:
+        raise RefreshRefused(f"{what}: the refresh token is no good any more", status_code=status)
+    if codes & _CLIENT_CODES and status < 500:
+        raise RefreshMisconfigured(f"{what}: check client_id, client_secret, scope and grant", status_code=status)
+    if 200 <= status < 300:
+        return
+    if status < 400:
+        raise RefreshMisconfigured(
+            f"{what}, a redirect, which would turn the POST into a GET; "
+            "use the address it points to (often the same with a slash at the end)",
+            status_code=status,
+        )
+    retry_after = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
+    if status in (408, 425, 429) or status >= 500:
+        raise RefreshUnavailable(what, cause=f"status {status}", status_code=status, retry_after=retry_after)
+    if status in (400, 401) and isinstance(body, dict) and any(_NAMES_THE_TOKEN.search(text) for text in _texts(body)):
+        raise RefreshRefused(f"{what} and says that the token is no good", status_code=status)
+    if status in (404, 405, 406, 415) or (status in (400, 422) and isinstance(body, dict)):
+        raise RefreshMisconfigured(
+            f"{what}: check the address, and how the refresh token is sent (send=, refresh_field=)", status_code=status
+        )
+    raise RefreshUnavailable(
+        f"{what}, with no word about the token; if it means that the user must sign in again, say final=[{status}]",
+        cause=f"status {status}",
+        status_code=status,
+        retry_after=retry_after,
+        repeat=False,
+    )
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Class whatever a refresh callable raised. HTTP errors lose their traceback, whose frames hold the secrets."""
+    if isinstance(error, RefreshRefused | SessionExpired):
+        return Failure("final", error)
+    if isinstance(error, RefreshMisconfigured):
+        return Failure("misconfigured", error)
+    if isinstance(error, RefreshUnavailable):
+        return Failure("transient", error, error.repeat, error.retry_after)
+    if isinstance(error, InvalidTokens):
+        # The server was content, so it may have spent the refresh token, and a second try would be a reuse.
+        unusable = RefreshUnavailable(f"the token endpoint's answer is unusable: {error}", cause="unusable answer")
+        return Failure("in_doubt", _caused(unusable, error))
+    names = {base.__name__ for base in type(error).__mro__ if base.__module__.partition(".")[0] in ("httpx", "httpx2")}
+    if "HTTPStatusError" in names:
+        return _failure_of_status(error)
+    if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
+        wrong = RefreshMisconfigured(f"the token endpoint's address is unusable: {type(error).__name__}")
+        return Failure("misconfigured", _caused(wrong, error))
+    if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
+        return Failure("transient", _caused(_unreachable("the token endpoint can not be reached", error), error), True)
+    if names & {"HTTPError", "StreamError"}:
+        lost = _unreachable("the connection to the token endpoint broke before its answer", error)
+        return Failure("in_doubt", _caused(lost, error))
+    crashed = RefresherError(f"the refresh callable raised {type(error).__name__}")
+    crashed.__cause__ = error
+    return Failure("crashed", crashed)
+
+
+def _failure_of_status(error: Any) -> Failure:
+    try:
+        error.response.read()
+        judge(error.response)
+    except RxAuthError as meant:
+        return failure_of(_caused(meant, error))
+    except Exception as unreadable:
+        broken = RefreshUnavailable("the token endpoint's answer could not be read", cause="unreadable answer")
+        return Failure("transient", _caused(broken, unreadable), True)
+    odd = RefreshUnavailable(f"the refresh callable raised {type(error).__name__} for an answer that is fine")
+    return Failure("in_doubt", _caused(odd, error))
+
+
+def _unreachable(what: str, error: BaseException) -> RefreshUnavailable:
+    return RefreshUnavailable(f"{what} ({type(error).__name__})", cause=type(error).__name__)
+
+
+def _caused(error: RxAuthError, cause: BaseException) -> RxAuthError:
+    """`error` with its cause, stripped of the frames in which the refresh token is a local variable."""
+    error.__cause__ = without_frames(cause)
+    error.__traceback__ = None
+    return error
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """The exception and all that it goes back to, without tracebacks."""
+    seen: BaseException | None = error
+    known: set[int] = set()
+    while seen is not None and id(seen) not in known:
+        known.add(id(seen))
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+    return error
+
+
+def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
+    """Seconds to wait, from `Retry-After` (RFC 9110 section 10.2.3): a number, or a date compared with `Date`."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    when, now = parse_date(text), parse_date(date)
+    if when is None:
+        return None
+    return max(0.0, when - (now if now is not None else datetime.now(UTC).timestamp()))
+
+
+def parse_date(value: str | None) -> float | None:
+    """An HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch, or None."""
+    try:
+        moment = parsedate_to_datetime(value) if value else None
+        return None if moment is None else (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _codes(body: Any) -> Iterator[str]:
+    """The error codes of a JSON body: `error`, `code` or `error_code`, also inside an object called `error`."""
+    if not isinstance(body, Mapping):
+        return
+    for name in ("error", "code", "error_code"):
+        value = body.get(name)
+        if isinstance(value, str):
+            yield value.strip().lower()
+        elif isinstance(value, Mapping) and name == "error":
+            yield from _codes(value)
+
+
+def _texts(body: Any, depth: int = 3) -> Iterator[str]:
+    if isinstance(body, str):
+        yield body
+    elif depth and isinstance(body, Mapping):
+        for value in body.values():
+            yield from _texts(value, depth - 1)
+    elif depth and isinstance(body, list):
+        for value in body[:20]:
+            yield from _texts(value, depth - 1)

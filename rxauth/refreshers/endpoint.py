@@ -1,0 +1,206 @@
+"""One POST to a token endpoint with httpx, and the ways in which servers want it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypedDict, get_args
+
+import httpx
+
+from rxauth.errors import InvalidTokens, RefreshUnavailable
+from rxauth.refreshers.answers import Final, judge, parse_date
+from rxauth.runtime import Runtime
+from rxauth.tokens import Expiry, TokenFields, Tokens
+
+Send = Literal["json", "form", "header", "cookie"]
+
+#: A token answer is small; more than this many bytes is something else.
+MAX_ANSWER = 1_000_000
+#: The session waits 30 s for an answer and listens for 60 s more; after that nobody does.
+READ_TIMEOUT = 90.0
+
+
+class EndpointOptions(TypedDict, total=False):
+    """How servers differ, one keyword each. The defaults are the refresher's.
+
+    * `send`: the refresh token travels in a `"form"`, in `"json"`, in a `"header"` (`Authorization: Bearer`) or in a
+      `"cookie"`; `refresh_field` is the name of the form or JSON field, or of the cookie.
+    * `under`, `access_key`, `refresh_key`, `expires_key`, `refresh_expires_key`, `expiry`: where the tokens are in the
+      answer and in which unit it states their life; see `rxauth.tokens.TokenFields`.
+    * `final`: answers that end the sign-in beside those that say so: statuses (`final=[401]`), or a function of the
+      response.
+    * `credentials`: what `login()` uses when it is called without any, as a mapping or a function that returns one
+      (`{}` for OAuth 2 client credentials); with them, the session signs in again by itself where it has no refresh
+      token.
+    * `headers`: extra headers of each request. `transport`: an `httpx.BaseTransport`, for a proxy, a private
+      certificate authority, or a test.
+    """
+
+    send: Send
+    refresh_field: str
+    under: str | None
+    access_key: str | None
+    refresh_key: str | None
+    expires_key: str | None
+    refresh_expires_key: str | None
+    expiry: Expiry
+    final: Final
+    credentials: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
+    headers: Mapping[str, str]
+    transport: httpx.BaseTransport | None
+
+
+class Endpoint:
+    """Sends tokens and credentials to a server and reads its answers; every call uses an httpx client of its own.
+
+    A client of its own cannot be starved by the app's connection pool, and has no idle connection that the server has
+    closed meanwhile, so that an error always belongs to this request.
+    """
+
+    def __init__(self, url: str, options: EndpointOptions, *, send: Send, refresh_field: str) -> None:
+        self.send: Send = options.get("send", send)
+        self.refresh_field = options.get("refresh_field", refresh_field)
+        self.fields = TokenFields(
+            under=options.get("under"),
+            access_key=options.get("access_key"),
+            refresh_key=options.get("refresh_key"),
+            expires_key=options.get("expires_key"),
+            refresh_expires_key=options.get("refresh_expires_key"),
+            expiry=options.get("expiry", "seconds"),
+        )
+        self.final = options.get("final", ())
+        self.credentials = options.get("credentials")
+        self.headers = dict(options.get("headers", {}))
+        self.transport = options.get("transport")
+        for name, value, allowed in (("send", self.send, Send), ("expiry", self.fields.expiry, Expiry)):
+            if value not in get_args(allowed):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {value!r}")
+        unknown = sorted(set(options) - EndpointOptions.__optional_keys__)
+        if unknown:
+            known = ", ".join(sorted(EndpointOptions.__optional_keys__))
+            raise TypeError(f"unknown keyword {', '.join(unknown)}; there are {known}")
+        check_url(url)
+        self.origins = (origin_of(url),)
+
+    @property
+    def unattended(self) -> bool:
+        return self.credentials is not None
+
+    def known_credentials(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The credentials given to `login(...)`, else those that the refresher was made with."""
+        if given or self.credentials is None:
+            return given
+        return self.credentials() if callable(self.credentials) else self.credentials
+
+    def refresh(self, url: str, tokens: Tokens, body: Mapping[str, str], auth: httpx.Auth | None = None) -> Tokens:
+        """Spend `tokens.refresh`. Raises what `judge` says, `InvalidTokens`, or httpx's errors."""
+        secret = tokens.refresh or ""
+        headers: dict[str, str] = {}
+        if self.send == "header":
+            headers["Authorization"] = f"Bearer {secret}"
+        elif self.send == "cookie":
+            headers["Cookie"] = f"{self.refresh_field}={secret}"
+        else:
+            body = {**body, self.refresh_field: secret}
+        return self.post(url, body, headers, auth=auth, keep=tokens)
+
+    def post(
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        *,
+        auth: httpx.Auth | None = None,
+        keep: Tokens | None = None,
+    ) -> Tokens:
+        """POST `body` and read the pair in the answer."""
+        clock = Runtime()
+        sent = clock.now()
+        response = self.send_to(url, body, headers, auth=auth)
+        received = clock.now()
+        judge(response, self.final)
+        try:
+            answer = response.json()
+        except (ValueError, RecursionError):
+            raise InvalidTokens(
+                f"it is no JSON (status {response.status_code}, {len(response.content)} bytes)"
+            ) from None
+        if self.send == "cookie" and isinstance(answer, dict) and self.refresh_field in response.cookies:
+            answer = {**answer, self.fields.refresh_key or "refresh_token": response.cookies[self.refresh_field]}
+        return Tokens.from_response(
+            answer,
+            fields=self.fields,
+            received=received,
+            sent=sent,
+            server_date=parse_date(response.headers.get("date")),
+            keep=keep,
+        )
+
+    def send_to(
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        *,
+        auth: httpx.Auth | None = None,
+    ) -> httpx.Response:
+        """POST `body` as the server wants it and return the answer, read to its end."""
+        timeout = httpx.Timeout(10.0, read=READ_TIMEOUT)
+        transport = _Lent(self.transport) if self.transport is not None else None
+        encoded: dict[str, Any] = {"data": body} if self.send == "form" else {"json": body} if body else {}
+        with (
+            httpx.Client(transport=transport, timeout=timeout) as client,
+            client.stream("POST", url, headers={**self.headers, **(headers or {})}, auth=auth, **encoded) as response,
+        ):
+            content = _read(response)
+        return httpx.Response(
+            response.status_code, headers=_plain(response.headers), content=content, request=response.request
+        )
+
+
+class _Lent(httpx.BaseTransport):
+    """Somebody else's transport, which must stay open when our client closes."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._transport.handle_request(request)
+
+
+def check_url(url: str | None) -> None:
+    """Raise a ValueError unless `url` is absolute (None is fine)."""
+    if url is None:
+        return
+    parsed = httpx.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"expected an absolute URL such as 'https://auth.example.com/token', got {url!r}")
+
+
+def origin_of(url: str) -> str:
+    """scheme://host[:port] of an absolute URL."""
+    parsed = httpx.URL(url)
+    return str(parsed.copy_with(raw_path=b"", username="", password="", fragment=None)).rstrip("/")
+
+
+def _plain(headers: httpx.Headers) -> list[tuple[str, str]]:
+    """The headers of a body that has been decoded already."""
+    gone = ("content-encoding", "content-length", "transfer-encoding")
+    return [(name, value) for name, value in headers.multi_items() if name.lower() not in gone]
+
+
+def _read(response: httpx.Response) -> bytes:
+    """The body, unless it is endless or dribbles in for longer than anybody waits."""
+    content = bytearray()
+    end = time.monotonic() + READ_TIMEOUT
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > MAX_ANSWER or time.monotonic() > end:
+            raise RefreshUnavailable(
+                f"the token endpoint's answer is longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s",
+                cause="endless answer",
+                status_code=response.status_code,
+                repeat=False,
+            )
+    return bytes(content)

@@ -1,0 +1,86 @@
+"""The refresher for OAuth 2 token endpoints (RFC 6749)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Unpack
+from urllib.parse import quote_plus
+
+import httpx
+
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_url
+from rxauth.tokens import Tokens
+
+ClientAuth = Literal["basic", "body"]
+
+
+def oauth2(
+    token_url: str,
+    *,
+    client_id: str | None = None,
+    client_secret: str | None = None,
+    client_auth: ClientAuth = "basic",
+    scope: str | None = None,
+    logout_url: str | None = None,
+    **options: Unpack[EndpointOptions],
+) -> OAuth2:
+    """Tokens from an OAuth 2 token endpoint: the refresh grant (RFC 6749 section 6), and a login for each other grant.
+
+    `session.login(username=..., password=...)` uses the password grant (section 4.3), `login(code=...,
+    redirect_uri=..., code_verifier=...)` the code grant (section 4.1.3, RFC 7636), and `login()` the client
+    credentials grant (section 4.4). With `credentials={}` a session repeats the latter by itself where there is no
+    refresh token; without it, it does not, because a user's session must not turn into the client's own.
+
+    The client authenticates with HTTP Basic (section 2.3.1), or in the body with `client_auth="body"`; without a
+    secret its `client_id` goes in the body. With a `logout_url` a logout revokes the refresh token (RFC 7009).
+    `options` say how a server differs: see `rxauth.refreshers.endpoint.EndpointOptions`.
+    """
+    return OAuth2(token_url, client_id, client_secret, client_auth, scope, logout_url, options)
+
+
+class OAuth2:
+    """What `oauth2(...)` returns: a refresher with a login and a logout."""
+
+    def __init__(
+        self,
+        token_url: str,
+        client_id: str | None,
+        client_secret: str | None,
+        client_auth: ClientAuth,
+        scope: str | None,
+        logout_url: str | None,
+        options: EndpointOptions,
+    ) -> None:
+        check_url(logout_url)
+        if client_secret is not None and client_id is None:
+            raise ValueError("client_secret without client_id; pass both")
+        self._token_url, self._logout_url, self._scope = token_url, logout_url, scope
+        self._endpoint = Endpoint(token_url, options, send="form", refresh_field="refresh_token")
+        self._auth: httpx.Auth | None = None
+        self._client: dict[str, str] = {}
+        if client_id is not None and client_secret is not None and client_auth == "basic":
+            self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
+        elif client_id is not None:
+            self._client = {"client_id": client_id, **({"client_secret": client_secret} if client_secret else {})}
+        self.origins = self._endpoint.origins
+        self.unattended = self._endpoint.unattended
+
+    def __call__(self, tokens: Tokens) -> Tokens:
+        return self._endpoint.refresh(
+            self._token_url, tokens, {"grant_type": "refresh_token", **self._client}, self._auth
+        )
+
+    def login(self, **credentials: Any) -> Tokens:
+        known = self._endpoint.known_credentials(credentials)
+        grant = "authorization_code" if "code" in known else "password" if "username" in known else "client_credentials"
+        scope = {"scope": self._scope} if self._scope and grant != "authorization_code" else {}
+        return self._endpoint.post(
+            self._token_url, {"grant_type": grant, **scope, **self._client, **known}, auth=self._auth
+        )
+
+    def logout(self, tokens: Tokens) -> None:
+        if self._logout_url is not None and tokens.refresh is not None:
+            body = {"token": tokens.refresh, "token_type_hint": "refresh_token", **self._client}
+            self._endpoint.send_to(self._logout_url, body, auth=self._auth)
+
+    def __repr__(self) -> str:
+        return f"oauth2({self._token_url!r})"

@@ -1,0 +1,46 @@
+"""What a session needs of that which fetches tokens."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from rxauth.errors import InvalidTokens
+from rxauth.runtime import Instant
+from rxauth.tokens import Tokens
+
+#: Tokens, or the decoded answer of a token endpoint that `Tokens.from_response` understands.
+Answer: TypeAlias = Tokens | Mapping[str, Any]
+
+#: A function of the pair to spend, sync or async. It runs on a thread of the session's (an async one on a loop of its
+#: own there), so it needs an HTTP client of its own. It may have more to offer, as attributes:
+#: `login(**credentials) -> Answer`; `logout(tokens)`, which tells the server; `unattended`, true when `login()` needs
+#: nobody's credentials; `origins`, where its access tokens may go.
+Refresher: TypeAlias = Callable[[Tokens], Answer | Awaitable[Answer]]
+
+
+def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a sync or an async function from a thread without a running loop, and return its result."""
+    result = function(*args, **kwargs)
+    if inspect.isawaitable(result):
+        import asyncio  # the loop is this thread's own and ends with the call
+
+        async def wait() -> Any:
+            return await result
+
+        return asyncio.run(wait())
+    return result
+
+
+def tokens_of(answer: object, sent: Instant, now: Instant, keep: Tokens | None = None) -> Tokens:
+    """The pair that a refresher returned, its life counted from `now`. Raises `InvalidTokens`."""
+    if isinstance(answer, Tokens):
+        return answer.just_received(now)
+    if isinstance(answer, Mapping):
+        return Tokens.from_response(answer, received=now, sent=sent, keep=keep)
+    hint = "; await it, or make the refresh callable async" if inspect.iscoroutine(answer) else ""
+    raise InvalidTokens(
+        f"the refresh callable returned {type(answer).__name__}; "
+        f"return Tokens(access, refresh) or the token endpoint's JSON object{hint}"
+    )

@@ -1,0 +1,52 @@
+"""The refresher for djangorestframework-simplejwt, and for servers that speak like it."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions
+from rxauth.tokens import Tokens
+
+
+def simplejwt(
+    url: str,
+    *,
+    login_path: str = "/api/token/",
+    refresh_path: str = "/api/token/refresh/",
+    logout_path: str | None = None,
+    **options: Unpack[EndpointOptions],
+) -> SimpleJWT:
+    """Tokens from `POST {login_path} {username, password}` and `POST {refresh_path} {refresh}`, as JSON.
+
+    `url` is the server (`"https://api.example.com"`), the paths are appended to it. With a `logout_path` (simplejwt's
+    is `/api/token/blacklist/`) a logout revokes the refresh token at the server. `options` say how a server differs:
+    see `rxauth.refreshers.endpoint.EndpointOptions`.
+    """
+    return SimpleJWT(url.rstrip("/"), login_path, refresh_path, logout_path, options)
+
+
+class SimpleJWT:
+    """What `simplejwt(...)` returns: a refresher with a login and a logout."""
+
+    def __init__(
+        self, url: str, login_path: str, refresh_path: str, logout_path: str | None, options: EndpointOptions
+    ) -> None:
+        self._login_url = url + login_path
+        self._refresh_url = url + refresh_path
+        self._logout_url = None if logout_path is None else url + logout_path
+        self._endpoint = Endpoint(self._login_url, options, send="json", refresh_field="refresh")
+        self.origins = self._endpoint.origins
+        self.unattended = self._endpoint.unattended
+
+    def __call__(self, tokens: Tokens) -> Tokens:
+        return self._endpoint.refresh(self._refresh_url, tokens, {})
+
+    def login(self, **credentials: Any) -> Tokens:
+        return self._endpoint.post(self._login_url, self._endpoint.known_credentials(credentials))
+
+    def logout(self, tokens: Tokens) -> None:
+        if self._logout_url is not None and tokens.refresh is not None:
+            self._endpoint.send_to(self._logout_url, {self._endpoint.refresh_field: tokens.refresh})
+
+    def __repr__(self) -> str:
+        return f"simplejwt({self._refresh_url!r})"

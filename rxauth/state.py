@@ -1,0 +1,257 @@
+"""The session's state machine: what a session knows, how each event changes it, and what the gate concludes from it.
+
+Everything here is pure. The one rule: *everything carries where it began*. A refresh names the sign-in and the
+generation whose tokens it spends; when the state has moved on, what it reports is dropped. The session makes ids and
+numbers; the reducer copies them and compares for equality only, so that no reset of the state brings an old one back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from rxauth.actions import (
+    RefreshEvent,
+    RefreshFailed,
+    RefreshStarted,
+    SessionEnded,
+    SessionEvent,
+    SignedIn,
+    SignedOut,
+    SignInFailed,
+    SigningIn,
+    StorageChanged,
+    TokensRefreshed,
+)
+from rxauth.runtime import Instant
+from rxauth.tokens import Tokens
+
+Status = Literal["signed_out", "signing_in", "signed_in", "refreshing", "degraded"]
+Decision = Literal["signed_out", "wait_for_login", "fresh", "refresh_ahead", "refresh", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthState:
+    """One session's state, as an immutable slice of a store.
+
+    `status` is one of `signed_out`, `signing_in`, `signed_in`, `refreshing` and `degraded` (signed in, but the last
+    refresh failed). `sign_in` is the random id of the login, `generation` the number of the current pair of tokens.
+    `retry_at` is when the next refresh may be tried, in seconds since the epoch.
+
+    A second session in one store has a name of its own: `AuthState(session="billing")`.
+    """
+
+    status: Status = "signed_out"
+    session: str = "default"
+    sign_in: str = ""
+    generation: int = 0
+    tokens: Tokens | None = None
+    error: Exception | None = None
+    retry_at: float | None = None
+    storage: Literal["ok", "failing"] = "ok"
+    #: The id of the login in progress, and the status to go back to should it fail.
+    pending: str = ""
+    resume: Status = "signed_out"
+    #: The end of the cool-down on the monotonic clock, and how many refreshes failed in a row.
+    cool_down: float | None = None
+    failures: int = 0
+    in_doubt: bool = False
+    counted: tuple[float, ...] = ()
+    #: Who asked for the last refresh, and when the state last changed.
+    asked_by: str = ""
+    changed: Instant | None = None
+
+
+def auth_reducer(state: AuthState, action: Any) -> AuthState:
+    """The state after `action`. Actions of other sessions, and results that come too late, change nothing."""
+    if not isinstance(action, SessionEvent) or action.session != state.session:
+        return state
+    if isinstance(action, RefreshEvent):
+        spent = (action.sign_in, action.generation)
+        return _after_refresh(state, action) if spent == (state.sign_in, state.generation) else state
+    match action:
+        case SigningIn():
+            resume = state.resume if state.status == "signing_in" else state.status
+            return replace(state, status="signing_in", pending=action.sign_in, resume=resume, changed=action.at)
+        case SignedIn(tokens=tokens) if action.sign_in == state.pending:
+            return AuthState(
+                session=state.session,
+                status="signed_in",
+                sign_in=action.sign_in,
+                generation=tokens.generation,
+                tokens=tokens,
+                storage=state.storage,
+                changed=action.at,
+            )
+        case SignInFailed(error=error) if action.sign_in == state.pending:
+            return replace(state, status=state.resume, pending="", error=error, changed=action.at)
+        case SignedOut() if action.sign_in in (state.sign_in, state.pending):
+            return AuthState(session=state.session, storage=state.storage, changed=action.at)
+    return state
+
+
+def _after_refresh(state: AuthState, action: RefreshEvent) -> AuthState:
+    match action:
+        case RefreshStarted(asked_by=asked_by):
+            return _become(state, "refreshing", action.at, asked_by=asked_by)
+        case TokensRefreshed(tokens=tokens, counted=counted):
+            return _become(
+                state,
+                "signed_in",
+                action.at,
+                tokens=tokens,
+                generation=tokens.generation,
+                counted=counted,
+                **_NO_TROUBLE,
+            )
+        case RefreshFailed(error=error, retry_at=None):
+            return _become(state, "signed_in", action.at, **{**_NO_TROUBLE, "error": error})
+        case RefreshFailed(error=error, retry_at=Instant() as retry_at):
+            return _become(
+                state,
+                "degraded",
+                action.at,
+                error=error,
+                retry_at=retry_at.wall,
+                cool_down=retry_at.mono,
+                failures=state.failures + 1,
+                in_doubt=state.in_doubt or action.in_doubt,
+            )
+        case SessionEnded(cause=cause):
+            ended = {
+                **_NO_TROUBLE,
+                "sign_in": "",
+                "generation": 0,
+                "tokens": None,
+                "error": cause,
+                "counted": (),
+            }
+            return _become(state, "signed_out", action.at, **ended)
+        case StorageChanged(error=error):
+            return replace(state, storage="ok" if error is None else "failing")
+    return state
+
+
+_NO_TROUBLE: dict[str, Any] = {
+    "error": None,
+    "retry_at": None,
+    "cool_down": None,
+    "failures": 0,
+    "in_doubt": False,
+}
+
+
+def _become(state: AuthState, status: Status, at: Instant, **changes: Any) -> AuthState:
+    """A change of the status, which waits in `resume` while a login is in progress."""
+    if state.status == "signing_in":
+        return replace(state, resume=status, changed=at, **changes)
+    return replace(state, status=status, changed=at, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """When a token counts as stale, in seconds before its expiry; None means the default.
+
+    Inside `refresh_ahead` (60 s, at most a quarter of the token's life) calls proceed and one refresh runs in the
+    background; inside `leeway` (5 s, at most a tenth) they wait for it. A window that you set is cut to half of the
+    token's life, because a longer one would refresh without end. A negative leeway is for a server that accepts a
+    token for some time after it expired.
+    """
+
+    leeway: float | None = None
+    refresh_ahead: float | None = None
+
+    def of(self, tokens: Tokens) -> tuple[float, float]:
+        """(leeway, refresh_ahead) for this pair."""
+        life = tokens.life if tokens.life is not None else float("inf")
+        leeway = min(5.0, life / 10) if self.leeway is None else min(self.leeway, life / 2)
+        ahead = min(60.0, life / 4) if self.refresh_ahead is None else min(self.refresh_ahead, life / 2)
+        return leeway, max(leeway, ahead)
+
+
+def decide(state: AuthState, now: Instant, windows: Windows) -> Decision:
+    """What the gate does with a call that arrives `now`."""
+    tokens = state.tokens
+    if state.status == "signing_in":
+        return "wait_for_login"
+    if tokens is None:
+        return "signed_out"
+    remaining = tokens.remaining(now)
+    if remaining is None:
+        return "fresh"
+    leeway, ahead = windows.of(tokens)
+    if remaining > ahead:
+        return "fresh"
+    cooling = is_cooling(state, now)
+    # After a failure a token is used to its last second: waiting for a refresh that may fail again helps nobody.
+    if remaining > (min(leeway, 0.0) if state.failures else leeway):
+        return "fresh" if cooling else "refresh_ahead"
+    return "unavailable" if cooling else "refresh"
+
+
+def is_cooling(state: AuthState, now: Instant) -> bool:
+    """True while nobody may post because the last refresh failed."""
+    return state.cool_down is not None and now.mono < state.cool_down
+
+
+def counts(tokens: Tokens, replaced_by: Tokens, now: Instant, refused: bool) -> bool:
+    """Does this refresh speak of an API that refuses every token?
+
+    It does when the pair it replaces was refused before half of its life (of unknown length: at all), or when the new
+    one arrived stale. Refreshes that are due to expiry never count.
+    """
+    if replaced_by.life is not None and replaced_by.life <= 0:
+        return True
+    remaining = tokens.remaining(now)
+    return refused and (remaining is None or tokens.life is None or remaining > tokens.life / 2)
+
+
+def access_token(state: AuthState) -> str | None:
+    """The access token, or None."""
+    return state.tokens.access if state.tokens else None
+
+
+def refresh_token(state: AuthState) -> str | None:
+    """The refresh token, or None."""
+    return state.tokens.refresh if state.tokens else None
+
+
+def access_expires_at(state: AuthState) -> float | None:
+    """When the access token expires, in seconds since the epoch on this machine's clock; None when not known."""
+    return state.tokens.expires_at if state.tokens else None
+
+
+def refresh_expires_at(state: AuthState) -> float | None:
+    """When the refresh token expires, in seconds since the epoch on this machine's clock; None when not known."""
+    return state.tokens.refresh_expires_at if state.tokens else None
+
+
+def is_access_expired(state: AuthState, now: Instant) -> bool:
+    """True without an access token or from the moment it expires; a token of unknown life is not expired."""
+    if state.tokens is None:
+        return True
+    remaining = state.tokens.remaining(now)
+    return remaining is not None and remaining <= 0
+
+
+def is_refresh_expired(state: AuthState, now: Instant) -> bool:
+    """True without a refresh token or from the moment it expires; a token of unknown life is not expired."""
+    if state.tokens is None or state.tokens.refresh is None:
+        return True
+    remaining = state.tokens.refresh_remaining(now)
+    return remaining is not None and remaining <= 0
+
+
+def is_signed_in(state: AuthState) -> bool:
+    """Signed in, refreshing or degraded."""
+    return state.status in ("signed_in", "refreshing", "degraded")
+
+
+def is_refreshing(state: AuthState) -> bool:
+    """True while a refresh is in flight."""
+    return "refreshing" in (state.status, state.status == "signing_in" and state.resume)
+
+
+def last_error(state: AuthState) -> Exception | None:
+    """The error of the last login or refresh, None after one that succeeded."""
+    return state.error

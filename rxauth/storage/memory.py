@@ -1,0 +1,31 @@
+"""Tokens that live as long as the process."""
+
+from __future__ import annotations
+
+import threading
+
+from rxauth.storage.protocol import Key, Record
+
+
+class MemoryStorage:
+    """Keeps the record in this object; safe from any thread. Two sessions may share one, one after the other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._record: Record | None = None
+
+    def load(self) -> Record | None:
+        return self._record
+
+    def save(self, record: Record, replaces: Key | None = None) -> bool:
+        with self._lock:
+            stored = self._record
+            if replaces is not None and (stored is None or stored.key != replaces):
+                return False
+            self._record = record
+            return True
+
+    def clear(self, sign_in: str) -> None:
+        with self._lock:
+            if self._record is not None and self._record.sign_in == sign_in:
+                self._record = None

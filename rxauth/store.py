@@ -1,0 +1,379 @@
+"""`Store`: the state, the reducer that makes it, and the streams of both."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from itertools import chain
+from types import TracebackType
+from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, overload
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxauth.drain import DrainQueue, Entry
+from rxauth.epics import Epic, flatten, supervise
+from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes
+from rxauth.reducers import Reducer
+from rxauth.streams import (
+    ActionListener,
+    ActionStream,
+    Listener,
+    Report,
+    Routes,
+    SelectListener,
+    StateListener,
+    StateView,
+    Subscribable,
+)
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+
+Dispatch: TypeAlias = Callable[[Any], Any]
+GetState: TypeAlias = Callable[[], S]
+
+log = logging.getLogger("rxauth")
+
+
+class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
+    """An Observable of states and an Observer of actions.
+
+    The law: its states are `actions.pipe(ops.scan(reducer, initial_state), ops.start_with(initial_state))` with
+    repeats of the same object removed, whatever thread dispatches. (`scan` itself loses updates across threads.)
+
+    `dispatch` reduces at once, in the caller's thread, under a lock: when it returns, `state` contains the action.
+    Telling the subscribers and the epics goes through one queue, so that all of them see all actions and states in the
+    order of the reducer; what is dispatched meanwhile comes after. The queue is worked off on `scheduler`; by default
+    on the event loop that was running when the store was made, else in the thread that dispatches.
+
+    A subscriber gets the current state at once (from another thread than the delivering one: as soon as the queue
+    reaches it), then every new one. One that raises is reported and stays subscribed. Who subscribes or unsubscribes
+    during a notification changes the next one (redux's snapshot rule).
+
+    `report(error, where, action)` hears of every error that nobody else does; by default it is logged as an error.
+    """
+
+    def __init__(
+        self,
+        reducer: Reducer[S],
+        initial_state: S,
+        *,
+        epics: tuple[Epic[S], ...] | list[Epic[S]] = (),
+        report: Report | None = None,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> None:
+        super().__init__()
+        if not callable(reducer):
+            raise TypeError(f"a reducer is a function of (state, action), got {type(reducer).__name__}")
+        self._reducer = reducer
+        self._state = initial_state
+        self._shown = initial_state
+        self._reporter = report or log_report
+        self._queue = DrainQueue(self._recipients, self.report, scheduler)
+        self._routes = Routes()
+        self._listeners: dict[int, Listener] = {}
+        self._snapshot: tuple[Listener, ...] | None = ()
+        self._number = 0
+        self._reducing = 0
+        self._closing = self._closed = False
+        self._known_kinds: set[type[Any]] = set()
+        self._epics = CompositeDisposable()
+        self.actions: ActionStream[Any] = ActionStream(self)
+        _stores.add(self)
+        self.add_epic(*epics)
+
+    @property
+    def state(self) -> S:
+        """The newest state. Raises `ReducerError` inside a reducer."""
+        if self._reducing and self._reducing == threading.get_ident():
+            raise ReducerError("a reducer read store.state; it is given the state as its first argument")
+        return self._state
+
+    @overload
+    def dispatch(self, action: Callable[[Dispatch, GetState[S]], R], /) -> R: ...
+    @overload
+    def dispatch(self, action: T, /) -> T: ...
+    def dispatch(self, action: Any, /) -> Any:
+        """Reduce `action`, tell everybody, and return it; a function is called with (dispatch, get_state) instead.
+
+        Raises what the reducer raised (the state is kept), `StoreClosed`, or `InvalidAction` for what is no action.
+        """
+        if type(action) not in self._known_kinds:
+            if _is_function(action):
+                return action(self.dispatch, lambda: self.state)
+            self._check(action, "dispatch()")
+        self.commit(action)
+        self.notify()
+        return action
+
+    def select(self, selector: Callable[[S], T]) -> Observable[T]:
+        """What `selector` makes of the state: now, then whenever it is another (neither the same object nor equal)."""
+        return _Selection(self, selector)
+
+    def add_epic(self, *epics: Epic[S]) -> abc.DisposableBase:
+        """Start epics; disposing of the result stops them. An epic added twice runs twice.
+
+        Raises `InvalidEpic` for one that returns no Observable, or what it raises when it is called.
+        """
+        added = CompositeDisposable()
+        for epic in flatten(epics):
+            added.add(supervise(epic, self, StateView(self), self._emit, self.report))
+        self._epics.add(added)
+        return Disposable(lambda: self._stop(added))
+
+    def _stop(self, epics: CompositeDisposable) -> None:
+        self._epics.remove(epics)
+        epics.dispose()
+
+    def close(self) -> None:
+        """Complete the actions, let the epics say their last words, then complete the states. Idempotent."""
+        with self._queue.lock:
+            if self._closing:
+                return
+            self._closing = True
+            self._queue.put(Entry(self._number, 0, special=self._complete_actions))
+        self.notify()
+
+    def on_next(self, value: Any) -> None:
+        """Dispatch what another stream emits; an error is reported instead of raised."""
+        try:
+            self.dispatch(value)
+        except Exception as error:
+            self.on_error(error, value)
+
+    def on_error(self, error: Exception, action: Any = None) -> None:
+        """A source failed: reported. The store goes on."""
+        self.report(error, "a source subscribed to the store", action)
+
+    def on_completed(self) -> None:
+        """A source completed: the store goes on."""
+
+    def run(self, scheduler: abc.SchedulerBase | None = None) -> NoReturn:
+        raise StoreNeverCompletes(
+            "a store never completes, so run() would wait for ever; read store.state, or wait for the first state that "
+            "you are after: store.pipe(ops.first(lambda state: ...)).run()"
+        )
+
+    def __await__(self) -> Generator[Any, None, NoReturn]:
+        raise StoreNeverCompletes(
+            "a store never completes, so `await store` would wait for ever; read store.state, or await the first state "
+            "that you are after: await store.pipe(ops.first(lambda state: ...))"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What follows is for the library's other rooms.
+
+    def commit(self, action: Any, *, closing: bool = False) -> None:
+        """Reduce and queue without telling anybody yet: call `notify()` next, outside of all locks."""
+        me = threading.get_ident()
+        if self._reducing == me:
+            raise ReducerError(
+                f"a reducer dispatched {_kind(action)}; a reducer only returns the next state, use an epic"
+            )
+        with self._queue.lock:
+            if self._closed or (self._closing and not closing):
+                raise StoreClosed(f"the store is closed, so it takes no {_kind(action)}; make a new Store")
+            self._reducing = me
+            try:
+                state = self._reducer(self._state, action)
+            finally:
+                self._reducing = 0
+            if state is None:
+                raise ReducerError(
+                    f"the reducer returned None for {_kind(action)}; "
+                    "return the state, unchanged if the action is none of its business"
+                )
+            changed = state is not self._state
+            self._state = state
+            self._number += 1
+            self._queue.put(Entry(self._number, me, action, state, changed))
+
+    def notify(self) -> None:
+        """Tell everybody what was committed."""
+        self._queue.drain()
+
+    def report(self, error: Exception, where: str, action: Any) -> None:
+        """Tell the owner of the store of an error that nobody else hears of."""
+        try:
+            self._reporter(error, where, action)
+        except Exception:
+            log.exception("rxauth: report() itself failed on an error in %s", where)
+
+    def _emit(self, action: Any, where: str) -> None:
+        """Dispatch for somebody who can not be told of an error."""
+        try:
+            if type(action) not in self._known_kinds:
+                self._check(action, where)
+            self.commit(action, closing=True)
+        except StoreClosed:
+            return  # a stream that has not heard of the end yet
+        except Exception as error:
+            self.report(error, where, action)
+            return
+        self.notify()
+
+    def _check(self, action: Any, where: str) -> None:
+        wrong = _why_no_action(action)
+        if wrong:
+            raise InvalidAction(f"{where} was given {wrong}")
+        self._known_kinds.add(type(action))
+
+    def _recipients(self, entry: Entry) -> Iterator[Listener]:
+        """Who gets this entry: a snapshot. States go first, so that an epic's answer to an action comes after it."""
+        self._shown = entry.state
+        actions = self._routes.of(type(entry.action))
+        if not entry.changed:
+            return iter(actions)
+        if self._snapshot is None:
+            self._snapshot = tuple(self._listeners.values())
+        return chain(self._snapshot, actions)
+
+    def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
+        return self._listen_to_states(StateListener(observer))
+
+    def _listen_to_states(self, listener: Listener) -> abc.DisposableBase:
+        """Show the listener the state as of entry n: at once if possible. The queue brings it everything after n."""
+        key, state, now, claimed = id(listener), self._state, False, False
+        with self._queue.lock:
+            closed, state = self._closed, self._state
+            if not closed:
+                self._listeners[key] = listener
+                self._snapshot = None
+                listener.since = self._number
+                # Claimed, because another thread could otherwise show it entry n + 1 before it has seen n.
+                now = self._queue.is_mine() or (claimed := self._queue.claim())
+                if not now:
+                    show = Entry(self._number, 0, special=lambda: self._show(listener, state))
+                    self._queue.put(show)
+        if closed:
+            listener.on_completed()
+            return Disposable()
+        try:
+            if now:
+                self._show(listener, state)
+        finally:
+            if claimed:
+                self._queue.release()
+        if not now:
+            self.notify()
+        return Disposable(lambda: self._forget(key))
+
+    def _forget(self, key: int) -> None:
+        with self._queue.lock:
+            if self._listeners.pop(key, None) is not None:
+                self._snapshot = None
+
+    def _show(self, listener: Listener, state: S) -> None:
+        try:
+            listener.deliver(None, state)
+        except Exception as error:
+            self.report(error, listener.where, None)
+
+    def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable:
+        with self._queue.lock:
+            if not self._closing:
+                # Who subscribes while being shown entry n is at n: n + 1 may be queued already, but is news to him.
+                listener.since = self._queue.current.number if self._queue.is_mine() else self._number
+                remove = self._routes.add(kinds, listener)
+                return Disposable(lambda: self._leave(remove))
+        listener.on_completed()
+        return Disposable()
+
+    def _leave(self, remove: Callable[[], None]) -> None:
+        with self._queue.lock:
+            remove()
+
+    def _complete_actions(self) -> None:
+        with self._queue.lock:
+            listeners = self._routes.all()
+            self._routes.clear()
+        self._complete(listeners)
+        with self._queue.lock:
+            self._queue.put(Entry(self._number, 0, special=self._complete_states))
+
+    def _complete_states(self) -> None:
+        with self._queue.lock:
+            self._closed = True
+            listeners = list(self._listeners.values())
+            self._listeners.clear()
+            self._snapshot = ()
+        self._epics.dispose()
+        self._complete(listeners)
+
+    def _complete(self, listeners: list[Any]) -> None:
+        for listener in listeners:
+            try:
+                listener.on_completed()
+            except Exception as error:
+                self.report(error, listener.where, None)
+
+
+class _Selection(Subscribable[T]):
+    def __init__(self, store: Store[S], selector: Callable[[S], T]) -> None:
+        super().__init__()
+        self._store, self._selector = store, selector
+
+    def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
+        return self._store._listen_to_states(SelectListener(observer, self._selector))
+
+
+def log_report(error: Exception, where: str, action: Any) -> None:
+    """The default `report`: an error in the log `rxauth`, with the class of the action but not its content."""
+    during = "" if action is None else f" during {_kind(action)}"
+    log.error("rxauth: %s failed%s: %r", where, during, error, exc_info=error)
+
+
+_stores: weakref.WeakSet[Store[Any]] = weakref.WeakSet()
+
+
+def _renew_after_fork() -> None:
+    for store in list(_stores):
+        store._queue.renew()
+        store._reducing = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)
+
+
+def _is_function(action: Any) -> bool:
+    return callable(action) and not isinstance(action, type)
+
+
+def _kind(action: Any) -> str:
+    return type(action).__name__
+
+
+def _why_no_action(action: Any) -> str:
+    """Why this can not be an action, with the remedy; "" when it can."""
+    if action is None:
+        return "None; an action is an object that says what happened"
+    if isinstance(action, type):
+        return f"the class {action.__name__}; dispatch an instance: {action.__name__}(...)"
+    if callable(action):
+        return f"the function {getattr(action, '__name__', action)!s}; only dispatch() and on_next() take functions"
+    if isinstance(action, abc.ObservableBase):
+        return "an Observable; flatten it, for example with ops.flat_map"
+    if isinstance(action, Awaitable):
+        return f"{type(action).__name__}, which nobody awaited; map it with session.gate or ops.flat_map"
+    return ""

@@ -1,0 +1,245 @@
+"""What a store hands out: its stream of actions, routed by class, and an epic's view of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+
+from rxauth.actions import check_kinds
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+
+Report = Callable[[Exception, str, Any], None]
+
+
+class LastSeen:
+    """The last action that one epic was shown, to name the culprit when it fails later."""
+
+    __slots__ = ("action", "count")
+
+    def __init__(self) -> None:
+        self.action: Any = None
+        self.count = 0
+
+
+class Listener:
+    """One subscription: where its values go and which entries of the store's queue it must not be shown again."""
+
+    __slots__ = ("on_completed", "on_next", "since", "where")
+
+    def __init__(self, observer: tuple[Any, Any], where: str = "a subscriber") -> None:
+        self.on_next: Callable[[Any], None] = observer[0] or _nothing
+        self.on_completed: Callable[[], None] = observer[1] or _nothing
+        self.since = 0
+        self.where = where
+
+    def deliver(self, action: Any, state: Any) -> None:
+        raise NotImplementedError
+
+
+class StateListener(Listener):
+    __slots__ = ()
+
+    def deliver(self, action: Any, state: Any) -> None:
+        self.on_next(state)
+
+
+class SelectListener(Listener):
+    """Passes on what a selector makes of the state when that is neither the same object as before nor equal to it."""
+
+    __slots__ = ("_last", "_selector")
+
+    def __init__(self, observer: tuple[Any, Any], selector: Callable[[Any], Any]) -> None:
+        super().__init__(observer)
+        self._selector = selector
+        self._last: Any = _NOTHING_YET
+
+    def deliver(self, action: Any, state: Any) -> None:
+        value = self._selector(state)
+        if value is self._last or (self._last is not _NOTHING_YET and value == self._last):
+            return
+        self._last = value
+        self.on_next(value)
+
+
+class ActionListener(Listener):
+    __slots__ = ("_seen",)
+
+    def __init__(self, observer: tuple[Any, Any], where: str, seen: LastSeen | None) -> None:
+        super().__init__(observer, where)
+        self._seen = seen
+
+    def deliver(self, action: Any, state: Any) -> None:
+        if self._seen is not None:
+            self._seen.action = action
+            self._seen.count += 1
+        self.on_next(action)
+
+
+class Routes:
+    """Which listeners an action visits: those of its class and of its bases, in the order they subscribed.
+
+    The answer is remembered per class of action and forgotten when a listener that it concerns comes or goes, so that
+    the cost of a dispatch does not grow with listeners of other classes. Not safe by itself: the store locks it.
+    """
+
+    def __init__(self) -> None:
+        self._by_kind: dict[type[Any], dict[int, ActionListener]] = {}
+        self._remembered: dict[type[Any], tuple[ActionListener, ...]] = {}
+        self._number = 0
+
+    def add(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Callable[[], None]:
+        self._number += 1
+        number = self._number
+        for kind in kinds:
+            self._by_kind.setdefault(kind, {})[number] = listener
+        self._forget(kinds)
+
+        def remove() -> None:
+            for kind in kinds:
+                members = self._by_kind.get(kind, {})
+                members.pop(number, None)
+                if not members:
+                    self._by_kind.pop(kind, None)
+            self._forget(kinds)
+
+        return remove
+
+    def of(self, kind: type[Any]) -> tuple[ActionListener, ...]:
+        found = self._remembered.get(kind)
+        if found is None:
+            members: dict[int, ActionListener] = {}
+            for asked, listeners in self._by_kind.items():
+                if issubclass(kind, asked):
+                    members |= listeners
+            found = self._remembered[kind] = tuple(members[number] for number in sorted(members))
+        return found
+
+    def all(self) -> list[ActionListener]:
+        return list(
+            {id(listener): listener for group in self._by_kind.values() for listener in group.values()}.values()
+        )
+
+    def clear(self) -> None:
+        self._by_kind.clear()
+        self._remembered.clear()
+
+    def _forget(self, kinds: tuple[type[Any], ...]) -> None:
+        for kind in [kind for kind in self._remembered if issubclass(kind, kinds)]:
+            del self._remembered[kind]
+
+
+class Subscribable(Observable[A]):
+    """An Observable that lists its subscribers itself.
+
+    It passes by the wrapper that `Observable.subscribe` puts around an observer, for two reasons: a subscriber that is
+    disposed of during a notification still gets that one, as in redux, and a dispatch costs less than half.
+    """
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[A] | abc.OnNext[A] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe an observer, or up to three callbacks (`on_error` is never called: these streams do not fail)."""
+        if hasattr(on_next, "on_next"):
+            observer: Any = on_next
+            return self._listen((observer.on_next, observer.on_completed))
+        return self._listen((on_next, on_completed))
+
+    def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
+        raise NotImplementedError
+
+
+class ActionSource(Protocol):
+    """What an `ActionStream` needs of its store."""
+
+    def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable: ...
+
+
+class ActionStream(Subscribable[A]):
+    """The actions of a store, hot: a subscriber sees those dispatched after it subscribed.
+
+    It never fails, and completes when the store closes. Called back where the store delivers.
+    """
+
+    def __init__(
+        self,
+        source: ActionSource,
+        kinds: tuple[type[Any], ...] = (object,),
+        where: str = "a subscriber of the actions",
+        seen: LastSeen | None = None,
+    ) -> None:
+        super().__init__()
+        self._source, self._kinds, self._where, self._seen = source, kinds, where, seen
+
+    @overload
+    def of_type(self, kind: type[B], /) -> ActionStream[B]: ...
+    @overload
+    def of_type(self, kind: type[B], kind2: type[C], /) -> ActionStream[B | C]: ...
+    @overload
+    def of_type(self, kind: type[B], kind2: type[C], kind3: type[D], /) -> ActionStream[B | C | D]: ...
+    @overload
+    def of_type(self, *kinds: type[Any]) -> ActionStream[Any]: ...
+    def of_type(self, *kinds: type[Any]) -> ActionStream[Any]:
+        """The actions that are instances of one of these classes; a subclass matches its base."""
+        check_kinds(kinds)
+        if self._kinds != (object,):
+            raise TypeError("of_type() narrows the whole stream once; name all classes in one call: of_type(A, B)")
+        return ActionStream(self._source, kinds, self._where, self._seen)
+
+    def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
+        return self._source._listen_to_actions(self._kinds, ActionListener(observer, self._where, self._seen))
+
+
+class StateSource(Protocol[S_co]):
+    """What a `StateView` needs of its store."""
+
+    @property
+    def _shown(self) -> S_co: ...
+
+
+class StateView(Generic[S]):
+    """The state as an epic should see it: right after the action that it is being shown.
+
+    `store.state` may be further on already, because others dispatch meanwhile.
+    """
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: StateSource[S]) -> None:
+        self._source = source
+
+    @property
+    def state(self) -> S:
+        return self._source._shown
+
+
+class _NothingYet:
+    def __repr__(self) -> str:
+        return "nothing yet"
+
+
+_NOTHING_YET = _NothingYet()
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+if TYPE_CHECKING:
+    from rxauth.store import Store
+
+    def _store_fits(store: Store[S]) -> tuple[ActionSource, StateSource[S]]:
+        return store, store

@@ -1,0 +1,289 @@
+"""`Tokens`: an access token, the refresh token that replaces it, and how long both live."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+import jwt
+
+from rxauth.errors import InvalidTokens
+from rxauth.runtime import Instant, Runtime
+
+Expiry = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "jwt"]
+
+#: The wall clock overrules the monotonic one when it ran ahead by more than this many seconds: the machine slept.
+CLOCK_DRIFT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFields:
+    """Where a server's answer holds what, and in which unit.
+
+    `under` is the key, or the path of keys with dots, of the object that holds the tokens (`"data.tokens"`); each
+    `*_key` names one field, where None means the usual names; `expiry` is the unit of the expiry fields: seconds or
+    milliseconds from now, seconds or milliseconds since the epoch (an ISO 8601 time is taken too), or `"jwt"` for
+    "only what the token itself says".
+    """
+
+    under: str | None = None
+    access_key: str | None = None
+    refresh_key: str | None = None
+    expires_key: str | None = None
+    refresh_expires_key: str | None = None
+    expiry: Expiry = "seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """An immutable pair of tokens.
+
+    `access` and `refresh` are plain strings; `repr` shows a short fingerprint of each, never the token.
+    `expires_at` and `refresh_expires_at` are seconds since the epoch on *this* machine's clock; None means unknown:
+    such an access token is used until the API refuses it. `life` is the access token's whole life in seconds.
+
+    A pair that was just received counts its life from that moment (`received`), so that no clock has to agree with the
+    server's. A pair brought from elsewhere, `Tokens(access, refresh)`, has the `exp` of its JWT (RFC 7519 section
+    4.1.4) compared with the wall clock. The signature is not verified: that is for the API, the token's audience.
+
+    `sign_in` and `generation` are filled in by the session that holds the pair.
+
+    Raises `InvalidTokens` for anything that could not be sent as a header.
+    """
+
+    access: str
+    refresh: str | None = None
+    expires_at: float | None = None
+    refresh_expires_at: float | None = None
+    scope: str | None = None
+    life: float | None = field(default=None, kw_only=True)
+    received: Instant | None = field(default=None, kw_only=True, compare=False)
+    sign_in: str = field(default="", kw_only=True)
+    generation: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_token("access", self.access)
+        if self.refresh is not None:
+            _check_token("refresh", self.refresh)
+        if self.expires_at is None and self.received is None:
+            claims = read_claims(self.access)
+            object.__setattr__(self, "expires_at", claims.get("exp"))
+            if self.life is None:
+                object.__setattr__(self, "life", _span(claims))
+        if self.refresh_expires_at is None and self.refresh is not None and self.received is None:
+            object.__setattr__(self, "refresh_expires_at", read_claims(self.refresh).get("exp"))
+
+    @classmethod
+    def from_response(
+        cls,
+        answer: object,
+        *,
+        fields: TokenFields | None = None,
+        received: Instant | None = None,
+        sent: Instant | None = None,
+        server_date: float | None = None,
+        keep: Tokens | None = None,
+    ) -> Self:
+        """The pair in a token endpoint's decoded answer: OAuth 2's fields (RFC 6749 section 5.1) or simplejwt's.
+
+        `received` and `sent` are the moments of the answer and of its request (now, if left out); `server_date` is the
+        answer's `Date` in seconds since the epoch. `keep` is the pair that was spent: its refresh token stays in use
+        when the answer brings none (RFC 6749 section 6).
+
+        The access token's life is the expiry field; else `exp - iat` of the JWT; else its `exp`, corrected by as much
+        of the two clocks' difference as `Date` proves; else unknown. An expiry of 0 or less means "already stale".
+
+        Raises `InvalidTokens` when there is no usable access token in it.
+        """
+        names = fields or TokenFields()
+        now = received or Runtime().now()
+        body = _dig(answer, names.under)
+        access = _pick(body, names.access_key, ("access_token", "access"))
+        if access is None:
+            raise InvalidTokens(
+                f"the answer has no access token: its fields are {sorted(map(str, body))}; "
+                "name the right one with access_key=, or the object that holds it with under="
+            )
+        refresh = _pick(body, names.refresh_key, ("refresh_token", "refresh")) or None
+        skew = _skew(server_date, sent or now, now)
+        unit = names.expiry
+        stated = _pick(
+            body,
+            names.expires_key,
+            ("expires_in",) if unit in ("seconds", "milliseconds") else ("expires_at",),
+        )
+        life, expires_at = _lifetime(access, stated, unit, now, skew)
+        refresh_expires_at = None
+        if refresh is not None:
+            stated = _pick(body, names.refresh_expires_key, ("refresh_expires_in", "refresh_token_expires_in"))
+            if (_number(stated) or 0.0) <= 0:
+                stated = None  # Keycloak says 0 for a refresh token without an end
+            _, refresh_expires_at = _lifetime(refresh, stated, unit, now, skew)
+        elif keep is not None:
+            refresh, refresh_expires_at = keep.refresh, keep.refresh_expires_at
+        scope = body.get("scope")
+        return cls(
+            access,
+            refresh,
+            expires_at,
+            refresh_expires_at,
+            scope if isinstance(scope, str) else None,
+            life=life,
+            received=now,
+        )
+
+    def just_received(self, now: Instant) -> Self:
+        """This pair, its life counted from `now`: for a pair that a refresh callable made itself."""
+        if self.received is not None:
+            return self
+        life = self.life
+        expires_at = self.expires_at
+        if life is not None and expires_at == read_claims(self.access).get("exp"):
+            expires_at = now.wall + life
+        elif expires_at is not None:
+            life = max(0.0, expires_at - now.wall)
+        return replace(self, expires_at=expires_at, life=life, received=now)
+
+    def remaining(self, now: Instant) -> float | None:
+        """Seconds until the access token expires (negative afterwards), or None when that is not known."""
+        if self.expires_at is None:
+            return None
+        if self.received is None:
+            return self.expires_at - now.wall
+        elapsed = now.mono - self.received.mono
+        by_wall = now.wall - self.received.wall
+        if by_wall - elapsed > CLOCK_DRIFT:
+            elapsed = by_wall
+        return self.expires_at - self.received.wall - elapsed
+
+    def refresh_remaining(self, now: Instant) -> float | None:
+        """Seconds until the refresh token expires, or None when that is not known or there is none."""
+        return None if self.refresh_expires_at is None else self.refresh_expires_at - now.wall
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """The access token's JWT claims, unverified; empty for an opaque token."""
+        return read_claims(self.access)
+
+    def __repr__(self) -> str:
+        refresh = "None" if self.refresh is None else fingerprint(self.refresh)
+        return (
+            f"Tokens(access={fingerprint(self.access)}, refresh={refresh}, "
+            f"expires_at={_iso(self.expires_at)}, generation={self.generation})"
+        )
+
+
+def fingerprint(secret: str) -> str:
+    """A short name for a secret: the same for the same secret, and of no use to anybody else."""
+    return "#" + hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+def read_claims(token: str) -> dict[str, Any]:
+    """A JWT's claims, unverified, with `exp` and `iat` as floats or absent; {} when `token` is no JWT."""
+    if token.count(".") != 2:
+        return {}
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return {}
+    for name in ("exp", "iat"):
+        value = _number(claims.pop(name, None))
+        if value is not None:
+            claims[name] = value
+    return claims
+
+
+def _lifetime(token: str, stated: object, unit: Expiry, now: Instant, skew: float) -> tuple[float | None, float | None]:
+    """(whole life in seconds, expiry on this machine's clock) of a token that was received `now`."""
+    value = None if unit == "jwt" else _number(stated)
+    if unit.startswith("epoch") and isinstance(stated, str) and value is None:
+        value = _from_iso(stated)
+    if value is not None and unit in ("seconds", "milliseconds"):
+        life = max(0.0, value / (1000 if unit == "milliseconds" else 1))
+        return life, now.wall + life
+    if value is None:
+        claims = read_claims(token)
+        life_claimed = _span(claims)
+        if life_claimed is not None:
+            return life_claimed, now.wall + life_claimed
+        value = claims.get("exp")
+    elif unit == "epoch_milliseconds":
+        value /= 1000
+    if value is None:
+        return None, None
+    expires_at = value - skew
+    return max(0.0, expires_at - now.wall), expires_at
+
+
+def _span(claims: Mapping[str, Any]) -> float | None:
+    return max(0.0, claims["exp"] - claims["iat"]) if "exp" in claims and "iat" in claims else None
+
+
+def _skew(server_date: float | None, sent: Instant, received: Instant) -> float:
+    """How far the server's clock is ahead of ours, as far as that is proven, in seconds.
+
+    The server wrote `Date`, floored to the second, somewhere between `sent` and `received`: its clock is ahead by
+    something in [date - received, date + 1 - sent]. When 0 lies in there, nothing is proven.
+    """
+    if server_date is None:
+        return 0.0
+    low, high = server_date - received.wall, server_date + 1 - sent.wall
+    return low if low > 0 else high if high < 0 else 0.0
+
+
+def _dig(answer: object, under: str | None) -> Mapping[str, Any]:
+    body = answer
+    for key in under.split(".") if under else ():
+        body = body.get(key) if isinstance(body, Mapping) else None
+    if not isinstance(body, Mapping):
+        where = f" under {under!r}" if under else ""
+        raise InvalidTokens(f"expected a JSON object with the tokens{where}, got {type(body).__name__}")
+    return body
+
+
+def _pick(body: Mapping[str, Any], name: str | None, usual: tuple[str, ...]) -> Any:
+    for key in (name,) if name else usual:
+        if body.get(key) is not None:
+            return body[key]
+    return None
+
+
+def _check_token(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidTokens(f"{name} must be a str, got {type(value).__name__}")
+    if not value:
+        raise InvalidTokens(f"{name} is an empty string; leave it out (None) when there is no {name} token")
+    if not value.isascii() or any(char <= " " or char == "\x7f" for char in value):
+        raise InvalidTokens(f"{name} holds a space, a line break or another character that no token has (RFC 6750 "
+                            "section 2.1); pass the token alone, without 'Bearer '")  # fmt: skip
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _from_iso(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _iso(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f}"  # a year that datetime does not reach

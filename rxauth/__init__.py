@@ -1,3 +1,47 @@
-"""rxauth."""
+"""rxauth: the client that stays signed in.
+
+Only httpx: `httpx.AsyncClient(auth=BearerAuth(Session(simplejwt(url), tokens=...)))`.
+A reactive app: `Store`, `combine_reducers`, `auth_reducer`, `Session`, `api_epic`, `ApiCall`.
+Actions, selectors, errors and everything else are imported from their rooms: `rxauth.actions`, `rxauth.state`,
+`rxauth.errors`, `rxauth.api`, `rxauth.testing`.
+"""
+
+from rxauth.api import ApiCall, ApiFailed, ApiStarted, ApiSucceeded, Request, api_epic, call, request
+from rxauth.bearer import BearerAuth
+from rxauth.epics import combine_epics
+from rxauth.errors import NotSignedIn, RefreshUnavailable, RxAuthError, SessionExpired
+from rxauth.flight import share_replayed
+from rxauth.reducers import combine_reducers
+from rxauth.refreshers import oauth2, simplejwt
+from rxauth.session import Session
+from rxauth.state import AuthState, auth_reducer
+from rxauth.store import Store
+from rxauth.tokens import Tokens
 
 __version__ = "0.1.0.dev0"
+
+__all__ = [
+    "ApiCall",
+    "ApiFailed",
+    "ApiStarted",
+    "ApiSucceeded",
+    "AuthState",
+    "BearerAuth",
+    "NotSignedIn",
+    "RefreshUnavailable",
+    "Request",
+    "RxAuthError",
+    "Session",
+    "SessionExpired",
+    "Store",
+    "Tokens",
+    "api_epic",
+    "auth_reducer",
+    "call",
+    "combine_epics",
+    "combine_reducers",
+    "oauth2",
+    "request",
+    "share_replayed",
+    "simplejwt",
+]

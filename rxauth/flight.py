@@ -55,7 +55,7 @@ class Flight(Generic[T]):
                 self._waiters[number] = (settle, loop)
                 return lambda: self._leave(number)
         settle(self._value, _again(self._error))
-        return _stay
+        return stay
 
     def land(self, value: T | None = None, error: Exception | None = None) -> int:
         """Release everybody, and say how many. Only the first outcome counts."""
@@ -96,10 +96,11 @@ class Single(Observable[T]):
     raises `WouldDeadlock` on the thread that does the work.
     """
 
-    def __init__(self, join: Join[T], runtime: Runtime | None = None) -> None:
+    def __init__(self, join: Join[T], runtime: Runtime | None = None, owner: object = None) -> None:
         super().__init__()
         self._join = join
         self._runtime = runtime or Runtime()
+        self._owner = owner
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -119,7 +120,7 @@ class Single(Observable[T]):
                 observer.on_completed()
 
         leave = self._join(settle, None if blocking else running_loop())
-        if blocking and waiting and is_working():
+        if blocking and waiting and is_working(self._owner):
             leave()
             observer.on_error(_would_deadlock())
         return Disposable(leave)
@@ -138,7 +139,7 @@ class Single(Observable[T]):
 
         leave = self._join(settle, loop)
         try:
-            if not future.done() and is_working():
+            if not future.done() and is_working(self._owner):
                 raise _would_deadlock()
             return (yield from future)
         finally:
@@ -156,7 +157,7 @@ class Single(Observable[T]):
         leave = self._join(settle, None)
         try:
             if not outcome:
-                if is_working():
+                if is_working(self._owner):
                     raise _would_deadlock()
                 self._runtime.wait(done)
         finally:
@@ -223,27 +224,36 @@ def landed(value: T | None = None, error: Exception | None = None) -> Join[T]:
 
     def join(settle: Settle[T], loop: Loop | None) -> Leave:
         settle(value, error)
-        return _stay
+        return stay
 
     return join
 
 
-def working(work: Callable[[], T]) -> Callable[[], T]:
-    """`work`, marked as what others wait for: a blocking wait in it raises instead of waiting for itself."""
+def working(work: Callable[[], T], owner: object, *, fetching: bool = False) -> Callable[[], T]:
+    """`work`, marked as what the waiters of `owner` wait for: a blocking wait in it raises, where it would not end.
+
+    `fetching` marks the call of a refresher, whose own requests must not ask for the token that they are to bring.
+    """
 
     def marked() -> T:
-        _working.here = True
+        before = getattr(_working, "owners", ())
+        _working.owners = (*before, (owner, fetching))
         try:
             return work()
         finally:
-            _working.here = False
+            _working.owners = before
 
     return marked
 
 
-def is_working() -> bool:
-    """True on a thread that others wait for."""
-    return getattr(_working, "here", False)
+def is_working(owner: object) -> bool:
+    """True on a thread that the waiters of `owner` wait for."""
+    return any(other is owner for other, _ in getattr(_working, "owners", ()))
+
+
+def is_fetching(owner: object) -> bool:
+    """True inside a call of the refresher of `owner`."""
+    return (owner, True) in getattr(_working, "owners", ())
 
 
 def _would_deadlock() -> WouldDeadlock:
@@ -264,5 +274,5 @@ def _call_soon(loop: Loop, call: Callable[..., None], *args: Any) -> None:
         log.debug("rxauth: an event loop was closed while it waited for a result")
 
 
-def _stay() -> None:
-    pass
+def stay() -> None:
+    """How to leave what is over already."""

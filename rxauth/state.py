@@ -194,13 +194,13 @@ def is_cooling(state: AuthState, now: Instant) -> bool:
     return state.cool_down is not None and now.mono < state.cool_down
 
 
-def counts(tokens: Tokens, replaced_by: Tokens, now: Instant, refused: bool) -> bool:
-    """Does this refresh speak of an API that refuses every token?
+def is_premature(tokens: Tokens, now: Instant, refused: bool) -> bool:
+    """Is a refresh of this pair a sign that the API refuses every token?
 
-    It does when the pair it replaces was refused before half of its life (of unknown length: at all), or when the new
-    one arrived stale. Refreshes that are due to expiry never count.
+    It is when the pair arrived stale, or was refused before half of its life (of unknown length: at all). A refresh
+    that is due to expiry never is.
     """
-    if replaced_by.life is not None and replaced_by.life <= 0:
+    if tokens.life is not None and tokens.life <= 0:
         return True
     remaining = tokens.remaining(now)
     return refused and (remaining is None or tokens.life is None or remaining > tokens.life / 2)

@@ -209,6 +209,9 @@ class StateSource(Protocol[S_co]):
     @property
     def _shown(self) -> S_co: ...
 
+    @property
+    def state(self) -> S_co: ...
+
 
 class StateView(Generic[S]):
     """The state as an epic should see it: right after the action that it is being shown.
@@ -224,6 +227,11 @@ class StateView(Generic[S]):
     @property
     def state(self) -> S:
         return self._source._shown
+
+    @property
+    def newest(self) -> S:
+        """`store.state`, for work that an epic does later, after a wait."""
+        return self._source.state
 
 
 class _NothingYet:

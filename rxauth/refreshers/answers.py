@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 from rxauth.errors import (
@@ -103,7 +104,13 @@ def judge(response: Any, final: Final = ()) -> None:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Class whatever a refresh callable raised. HTTP errors lose their traceback, whose frames hold the secrets."""
+    """Class whatever a refresh callable raised.
+
+    HTTP errors and ours lose their traceback, because the refresh token is a local variable in its frames, which a
+    notebook may print; any other exception keeps the frames of the callable's own code, to find its fault.
+    """
+    if isinstance(error, RxAuthError):
+        without_frames(error)
     if isinstance(error, RefreshRefused | SessionExpired):
         return Failure("final", error)
     if isinstance(error, RefreshMisconfigured):
@@ -126,7 +133,7 @@ def failure_of(error: BaseException) -> Failure:
         lost = _unreachable("the connection to the token endpoint broke before its answer", error)
         return Failure("in_doubt", _caused(lost, error))
     crashed = RefresherError(f"the refresh callable raised {type(error).__name__}")
-    crashed.__cause__ = error
+    crashed.__cause__ = error.with_traceback(_foreign_frames(error.__traceback__))
     return Failure("crashed", crashed)
 
 
@@ -163,6 +170,16 @@ def without_frames(error: BaseException) -> BaseException:
         seen.__traceback__ = None
         seen = seen.__cause__ or seen.__context__
     return error
+
+
+def _foreign_frames(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback without the frames of this library and of httpx."""
+    if trace is None:
+        return None
+    rest = _foreign_frames(trace.tb_next)
+    if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("rxauth", "httpx", "httpcore", "httpx2"):
+        return rest
+    return TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:

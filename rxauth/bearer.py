@@ -1,0 +1,299 @@
+"""`BearerAuth`: the session as an `httpx.Auth`. Attaching the token, the 401 and the second send live here alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from typing import Any, ClassVar, Literal
+
+import httpx
+
+from rxauth.errors import NotReplayable
+from rxauth.flight import Single, is_fetching
+from rxauth.origins import Origins
+from rxauth.refreshers.endpoint import origin_of
+from rxauth.session import Session
+from rxauth.tokens import Tokens
+
+Elsewhere = Literal["refuse", "bare"]
+#: Which answers mean that the access token was refused: a status, several, or a function of a 4xx response, read.
+Refused = int | Collection[int] | Callable[[Any], bool]
+
+#: The key of ours in the `extensions` of httpx's requests and responses.
+EXTENSION = "rxauth"
+#: How much of a refusal's body is read, in bytes, and for how long, in seconds, so that it holds no connection.
+MAX_BODY = 64 * 1024
+MAX_BODY_TIME = 5.0
+
+
+class Began:
+    """Marks a request with the sign-in under which its call began."""
+
+    __slots__ = ("sign_in",)
+
+    def __init__(self, sign_in: str) -> None:
+        self.sign_in = sign_in
+
+
+class _Body:
+    """A step of the flow: read this refusal's body."""
+
+    __slots__ = ("response",)
+
+    def __init__(self, response: Any) -> None:
+        self.response = response
+
+
+class BearerFlow:
+    """The flow for any client whose `Auth` has httpx's two methods; see `BearerAuth`."""
+
+    requires_request_body = False
+    requires_response_body = False
+    byte_stream: ClassVar[Any] = httpx.ByteStream
+
+    def __init__(
+        self,
+        session: Session[Any],
+        *,
+        refused: Refused = 401,
+        elsewhere: Elsewhere = "refuse",
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+        origins: Origins | None = None,
+    ) -> None:
+        if elsewhere not in ("refuse", "bare"):
+            raise ValueError(f"elsewhere must be 'refuse' or 'bare', got {elsewhere!r}")
+        self._session = session
+        self._origins = origins or session.origins
+        self._elsewhere = elsewhere
+        self._header = header
+        self._prefix = f"{scheme} " if scheme else ""
+        self._refused_by = refused if callable(refused) else None
+        self._statuses = () if callable(refused) else (refused,) if isinstance(refused, int) else tuple(refused)
+        self._issued: tuple[Tokens | None, str, str] = (None, "", "")
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        flow = self._flow(request)
+        step = next(flow)
+        try:
+            while True:
+                if type(step) is Single:
+                    try:
+                        tokens = step.run()
+                    except Exception as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(tokens)
+                elif type(step) is _Body:
+                    self._read(step.response)
+                    step = next(flow)
+                else:
+                    step = flow.send((yield step))
+        except StopIteration:
+            return
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        flow = self._flow(request)
+        step = next(flow)
+        try:
+            while True:
+                if type(step) is Single:
+                    try:
+                        tokens = await step
+                    except Exception as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(tokens)
+                elif type(step) is _Body:
+                    await self._aread(step.response)
+                    step = next(flow)
+                else:
+                    step = flow.send((yield step))
+        except StopIteration:
+            return
+
+    def _flow(self, request: Any) -> Generator[Any, Any, None]:
+        """One call: yields requests to send, waits for tokens, and bodies to read."""
+        if not self._is_ours(request):
+            yield request
+            return
+        began = request.extensions.get(EXTENSION)
+        tokens = self._session.peek()
+        if tokens is None or (type(began) is Began and began.sign_in != tokens.sign_in):
+            tokens = yield self._wait(request, began.sign_in if type(began) is Began else None)
+        self._attach(request, tokens)
+        response = yield request
+
+        tokens = self._sent_with(response)
+        if tokens is None or not self._may_be_refusal(response):
+            return
+        yield _Body(response)
+        if self._refused_by is not None and not self._refused_by(response):
+            return
+        tokens = yield self._wait(response.request, None, tokens, response)
+        refused = response.request  # the hop that was refused: after a redirect not the request we were given
+        if not self._is_replayable(refused):
+            response.extensions[EXTENSION] = NotReplayable(
+                f"{refused.method} {refused.url.path} was answered {response.status_code}; the token has been "
+                "refreshed, but the body can be read only once: call again with a new body, or give it as bytes"
+            )
+            return
+        self._attach(refused, tokens)
+        yield refused
+
+    def _is_ours(self, request: Any) -> bool:
+        """Does this request get our header? Raises `OriginNotAllowed`."""
+        if is_fetching(self._session):
+            return False  # the refresher uses this very client: it must not wait for what it is to bring
+        if not self._origins.allow(request.url):
+            if self._elsewhere == "bare":
+                return False
+            raise self._origins.refuse(request.url)
+        present = request.headers.get(self._header)
+        return present is None or self._is_own(request, present)
+
+    def _is_own(self, request: Any, value: str) -> bool:
+        """Is this header one that we set earlier, on a request that is sent again or copied?"""
+        earlier = request.extensions.get(EXTENSION)
+        if type(earlier) is Tokens and value == self._prefix + earlier.access:
+            return True
+        current = self._session.auth.tokens
+        return value in self._issued[1:] or (current is not None and value == self._prefix + current.access)
+
+    def _attach(self, request: Any, tokens: Tokens) -> None:
+        if tokens is not self._issued[0]:
+            self._issued = (tokens, self._prefix + tokens.access, self._issued[1])
+        request.headers[self._header] = self._issued[1]
+        request.extensions[EXTENSION] = tokens
+
+    def _wait(
+        self, request: Any, began: str | None, rejected: Tokens | None = None, response: Any = None
+    ) -> Single[Tokens]:
+        asked_by = f"{request.method} {request.url.path}" + (
+            "" if response is None else f", answered {response.status_code}"
+        )
+        return Single(
+            lambda settle, loop: self._session.acquire(
+                settle, loop, asked_by=asked_by, rejected=rejected, response=response, began=began
+            ),
+            self._session.runtime,
+            self._session,
+        )
+
+    def _sent_with(self, response: Any) -> Tokens | None:
+        """The tokens in the header of the request that got this answer, if that was ours and went to our origins."""
+        request = response.request
+        tokens = request.extensions.get(EXTENSION)
+        if type(tokens) is not Tokens or request.headers.get(self._header) != self._prefix + tokens.access:
+            return None
+        return tokens if self._origins.allow(request.url) else None
+
+    def _may_be_refusal(self, response: Any) -> bool:
+        status: int = response.status_code
+        return status in self._statuses if self._refused_by is None else 400 <= status < 500
+
+    def _is_replayable(self, request: Any) -> bool:
+        """Bytes are, and so are JSON and forms, which are bytes by now, and multipart of seekable files."""
+        if isinstance(request.stream, self.byte_stream):
+            return True
+        fields = getattr(request.stream, "fields", None)  # a multipart stream
+        if fields is None:
+            return False
+        files = [getattr(field, "file", b"") for field in fields]
+        return all(isinstance(file, str | bytes) or (hasattr(file, "seekable") and file.seekable()) for file in files)
+
+    def _read(self, response: Any) -> None:
+        if _is_read(response):
+            return
+        body, end = _Bounded(), time.monotonic() + MAX_BODY_TIME
+        timeouts = response.request.extensions.get("timeout", {})
+        usual = timeouts.get("read", MAX_BODY_TIME)
+        timeouts["read"] = min(usual or MAX_BODY_TIME, MAX_BODY_TIME)  # httpcore looks it up when the body begins
+        try:
+            for chunk in response.stream:
+                if body.is_full(chunk) or time.monotonic() > end:
+                    break
+        except Exception:
+            body.broken = True  # that it was refused is what matters
+        finally:
+            timeouts["read"] = usual
+        response.close()
+        self._put_back(response, body)
+
+    async def _aread(self, response: Any) -> None:
+        if _is_read(response):
+            return
+        from anyio import move_on_after  # httpx depends on it, and it serves trio as well
+
+        body = _Bounded()
+        with move_on_after(MAX_BODY_TIME) as scope:
+            try:
+                async for chunk in response.stream:
+                    if body.is_full(chunk):
+                        break
+            except Exception:
+                body.broken = True
+        body.broken |= scope.cancelled_caught
+        await response.aclose()
+        self._put_back(response, body)
+
+    def _put_back(self, response: Any, body: _Bounded) -> None:
+        """Let the response be read again: by httpx, which keeps it as history, or by the caller."""
+        if body.broken and "content-encoding" in response.headers:
+            del response.headers["content-encoding"]  # half of a compressed body can not be decoded
+            body.chunks.clear()
+        response.stream = self.byte_stream(b"".join(body.chunks))
+        response.is_stream_consumed = response.is_closed = False
+
+
+class BearerAuth(BearerFlow, httpx.Auth):
+    """`httpx.Client(auth=BearerAuth(session))`, and the same for `AsyncClient`: the token is always fresh.
+
+    Before a call it waits, if it has to, for the one refresh of all calls. When the API refuses the token, it is
+    replaced and that request is sent once more; a second refusal is the caller's to see. Only requests to the
+    session's origins get the header, never one that has an `Authorization` of its own. A one-shot body (a generator, a
+    file given as `content`) is not sent again: the 401 is returned, with a `NotReplayable` in
+    `response.extensions["rxauth"]`.
+
+    `refused`: the answers that mean "this token is no good": a status, several, or a function of a 4xx response.
+    `elsewhere="bare"` sends requests to other origins without the token instead of raising `OriginNotAllowed`.
+    `header` and `scheme`: where the token goes (`scheme=""` for the token alone).
+
+    Raises the errors of `Session.fresh`, which are no `httpx.HTTPError`s; those of a refusal have the 401 as
+    `.response`.
+    """
+
+
+def bearer_for(client: Any, session: Session[Any]) -> BearerFlow:
+    """The flow on the base class of this client's library; the client's `base_url` is one more origin."""
+    base = str(client.base_url)
+    origins = session.origins.including(*([origin_of(base)] if client.base_url.host else []))
+    if isinstance(client, httpx.Client | httpx.AsyncClient):
+        return BearerAuth(session, origins=origins)
+    from rxauth import httpx2
+
+    return httpx2.BearerAuth(session, origins=origins)
+
+
+class _Bounded:
+    __slots__ = ("broken", "chunks", "size")
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.broken = False
+
+    def is_full(self, chunk: bytes) -> bool:
+        self.chunks.append(chunk)
+        self.size += len(chunk)
+        if self.size > MAX_BODY:
+            self.broken = True
+        return self.broken
+
+
+def _is_read(response: Any) -> bool:
+    try:
+        response.content  # noqa: B018
+    except RuntimeError:  # httpx.ResponseNotRead
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""Why a session is in the state it is in, in words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rxauth.errors import RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
+from rxauth.runtime import Instant
+from rxauth.state import AuthState
+
+
+def explain(auth: AuthState, name: str, now: Instant) -> str:
+    """A few lines: the status and since when, what for, who asked, what to do next. Holds no secret."""
+    since = "" if auth.changed is None else f" since {_clock(auth.changed.wall)} ({_ago(now.mono - auth.changed.mono)})"
+    lines = [f"session {name!r} is {auth.status.replace('_', ' ')}{since}"]
+    if auth.tokens is not None:
+        remaining = auth.tokens.remaining(now)
+        life = "expires at a time that is not known" if remaining is None else _expiry(remaining)
+        lines.append(f"the access token of generation {auth.generation} {life}")
+    if auth.asked_by:
+        lines.append(f"the last refresh was asked for by {auth.asked_by}")
+    if auth.error is not None:
+        status = getattr(auth.error, "status_code", None)
+        cause = getattr(auth.error, "cause", None)
+        details = [str(cause)] if cause else []
+        details += [f"status {status}"] if status else []
+        lines.append(
+            f"because: {type(auth.error).__name__}: {auth.error}" + (f" [{', '.join(details)}]" if details else "")
+        )
+    if auth.storage == "failing":
+        lines.append("the tokens could not be saved: they live in memory, and are saved again before the next refresh")
+    lines.append(f"next: {_next(auth, now)}")
+    return "\n".join(lines)
+
+
+def _next(auth: AuthState, now: Instant) -> str:
+    if auth.status == "signing_in":
+        return "calls wait for the login"
+    if auth.status == "refreshing":
+        return "calls wait for the refresh" if auth.failures == 0 else "a single probe is under way"
+    if auth.status == "signed_out":
+        what = "the user has to sign in again" if isinstance(auth.error, SessionExpired) else "nobody is signed in"
+        return f"{what}: session.login(...) or session.sign_in(tokens)"
+    if auth.retry_at is not None:
+        wait = max(0.0, (auth.cool_down or now.mono) - now.mono)
+        when = f"the next refresh is tried by a call after {_clock(auth.retry_at)}, in {wait:.0f} s"
+        if isinstance(auth.error, RefreshMisconfigured):
+            return f"mend the client's configuration; {when}"
+        if auth.in_doubt:
+            return f"{when}; if the server has spent the refresh token meanwhile, the user must sign in again"
+        return when
+    if isinstance(auth.error, RefresherError | RefreshUnavailable):
+        return "the next call that finds the token stale tries again"
+    return "nothing to do"
+
+
+def _expiry(remaining: float) -> str:
+    return f"expires in {remaining:.0f} s" if remaining > 0 else f"expired {-remaining:.0f} s ago"
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
+
+
+def _clock(wall: float) -> str:
+    try:
+        return datetime.fromtimestamp(wall).strftime("%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{wall:.0f}"

@@ -1,0 +1,357 @@
+"""Who may pass, who waits, and for which flight: the session's decisions, and the lock they are made under."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
+from rxauth.errors import (
+    ForkedSession,
+    NotSignedIn,
+    ReducerError,
+    RefreshMisconfigured,
+    RefreshUnavailable,
+    RxAuthError,
+    SessionChanged,
+    SessionClosed,
+    SessionExpired,
+    StoreClosed,
+    TooManyRefreshes,
+)
+from rxauth.flight import Flight, Leave, Loop, Settle, stay, working
+from rxauth.refresh import RefreshRun, is_about
+from rxauth.refreshers.protocol import Refresher, call
+from rxauth.runtime import Instant, Runtime
+from rxauth.settings import Settings
+from rxauth.state import AuthState, decide, is_cooling, is_premature
+from rxauth.storage.guarded import GuardedStorage
+from rxauth.store import Store
+from rxauth.tokens import Tokens
+
+S = TypeVar("S")
+
+log = logging.getLogger("rxauth")
+
+#: What a caller gets at once.
+Outcome = tuple[Tokens | None, RxAuthError | None]
+
+
+class Gatekeeper(Generic[S]):
+    """The inner half of a session.
+
+    A caller reads the state inside the lock and there either gets his outcome, or joins the flight of the pair he saw,
+    or creates it: so nobody can see a stale pair and post it after somebody else did. The lock is held for a few
+    microseconds; reducers, which are pure, run under it, subscribers and refreshers never do.
+    """
+
+    def __init__(
+        self,
+        refresher: Refresher,
+        name: str,
+        store: Store[S],
+        select: Callable[[S], AuthState],
+        storage: GuardedStorage,
+        runtime: Runtime,
+        settings: Settings,
+    ) -> None:
+        self.refresher = refresher
+        self.name = name
+        self.store = store
+        self.storage = storage
+        self.runtime = runtime
+        self.settings = settings
+        self._select = select
+        self._windows = settings.windows
+        self._closed = False
+        self._pid = os.getpid()
+        self.renew()
+
+    def renew(self) -> None:
+        """A new lock and no flights; also for the child of a fork, where the parent's threads do not exist."""
+        self._lock = threading.Lock()
+        self._flight: tuple[Tokens, Flight[Tokens]] | None = None
+        self._login: tuple[str, Flight[Tokens]] | None = None
+        self._unpublished: SessionEvent | None = None
+
+    @property
+    def auth(self) -> AuthState:
+        """The session's state now."""
+        return self._select(self.store.state)
+
+    def peek(self) -> Tokens | None:
+        """The current tokens if a call may use them right now, without waiting and without a refresh in the background.
+
+        Anything else, errors included, is for `fresh()`.
+        """
+        if self._closed:
+            return None
+        auth = self.auth
+        return auth.tokens if decide(auth, self.runtime.now(), self._windows) == "fresh" else None
+
+    def acquire(
+        self,
+        settle: Settle[Tokens],
+        loop: Loop | None,
+        *,
+        asked_by: str,
+        rejected: Tokens | None = None,
+        response: Any = None,
+        began: str | None = None,
+        force: bool = False,
+    ) -> Leave:
+        """Call `settle` with tokens or an error, now or later; returns how to leave before that.
+
+        `rejected`: the pair that the API refused, with its `response`. `began`: the sign-in under which the call began,
+        if that was earlier. `force`: refresh however fresh the tokens are.
+        """
+        if response is not None:
+            settle = _with_response(settle, response)
+        take_off: list[Callable[[], None]] = []
+        with self._lock:
+            entered = self._enter(asked_by, rejected, began, force, take_off)
+            leave = entered.join(settle, loop) if isinstance(entered, Flight) else stay
+        if not isinstance(entered, Flight):
+            settle(*entered)
+        for step in take_off:
+            step()
+        return leave
+
+    def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool:
+        """Reduce what a flight brought and clear its slot, in one step. False when it came too late to count."""
+        with self._lock:
+            for_refresh, for_login = self._flight, self._login
+            if for_refresh is not None and for_refresh[1] is flight:
+                self._flight = None
+            if for_login is not None and for_login[1] is flight:
+                self._login = None
+            try:
+                self.store.commit(action)
+            except StoreClosed:
+                return False
+            except Exception as error:
+                # A reducer of the app failed. The tokens must not be lost with it: the next caller tries once more.
+                self._unpublished = action
+                self.store.report(error, f"session {self.name}", action)
+                return False
+            return is_about(action, self.auth)
+
+    def report(self, error: Exception, where: str, action: Any) -> None:
+        """Tell the owner of the store of an error that nobody else hears of."""
+        self.store.report(error, where, action)
+
+    def notify(self) -> None:
+        """Tell the store's subscribers what was concluded, and the waiters of flights that nobody needs any more."""
+        self.abandon_if_gone()
+        self.store.notify()
+
+    def gone(self, sign_in: str) -> RxAuthError:
+        """Why the outcome of something that `sign_in` began does not count."""
+        if self._closed:
+            return SessionClosed("the session was closed while this call waited")
+        if self._unpublished is not None:
+            return ReducerError(
+                "a reducer of the store failed on the new tokens; they are kept, mend it and call again"
+            )
+        if self.auth.sign_in in ("", sign_in):
+            return NotSignedIn("signed out while this call waited")
+        return SessionChanged("another user signed in while this call waited, so it was not sent")
+
+    def drop(self, tokens: Tokens) -> None:
+        """Tokens arrived for a sign-in that is over: end it at the server too, where the refresher can."""
+        if not self._closed and self._unpublished is None:
+            self.revoke(tokens)
+
+    def revoke(self, tokens: Tokens) -> None:
+        """Tell the server that these tokens are not needed any more, where the refresher can. Never fails; blocks."""
+        logout = getattr(self.refresher, "logout", None)
+        if logout is None:
+            return
+        pending = self.runtime.io(working(lambda: call(logout, tokens), self, fetching=True), "rxauth-revoke")
+        if not self.runtime.wait(pending.done, self.settings.deadline):
+            log.warning("rxauth: session %r: the server did not confirm the logout in time", self.name)
+            return
+        try:
+            pending.result()
+        except Exception as error:
+            log.warning(
+                "rxauth: session %r: the server was not told of the logout: %s", self.name, type(error).__name__
+            )
+
+    def abandon_if_gone(self) -> None:
+        """Release those who wait for tokens of a sign-in that is over. Their flight may land; its result is dropped."""
+        lost: list[tuple[str, Flight[Tokens]]] = []
+        with self._lock:
+            auth = self.auth
+            if self._flight is not None and self._flight[0].sign_in != auth.sign_in:
+                lost.append((self._flight[0].sign_in, self._flight[1]))
+                self._flight = None
+            if self._login is not None and self._login[0] not in (auth.pending, auth.sign_in):
+                lost.append(self._login)
+                self._login = None
+        for sign_in, flight in lost:
+            flight.land(error=self.gone(sign_in))
+
+    def _enter(
+        self,
+        asked_by: str,
+        rejected: Tokens | None,
+        began: str | None,
+        force: bool,
+        take_off: list[Callable[[], None]],
+    ) -> Outcome | Flight[Tokens]:
+        """The outcome, or the flight to join. What has to happen outside the lock is added to `take_off`."""
+        if self._closed:
+            return None, SessionClosed("the session is closed; make a new Session")
+        if self._unpublished is not None and not self._publish_again(take_off):
+            return None, self.gone("")
+        auth, now = self.auth, self.runtime.now()
+        if auth.status == "signing_in" and self._login is not None:
+            return self._login[1]
+        tokens = auth.tokens
+        if tokens is None:
+            return None, _not_signed_in(auth)
+        if rejected is not None:
+            began = rejected.sign_in or began
+        if began is not None and began != auth.sign_in:
+            return None, SessionChanged("another user signed in since this call began, so it was not sent in his name")
+        refused = rejected is not None and rejected.generation == tokens.generation
+        if refused or force:
+            decision = "unavailable" if is_cooling(auth, now) else "refresh"
+        else:
+            decision = decide(auth, now, self._windows)
+        if decision in ("refresh", "refresh_ahead") and self._is_foreign():
+            remaining = tokens.remaining(now)
+            lives = not refused and (remaining is None or remaining > 0)
+            return (tokens, None) if lives else (None, _forked())
+        match decision:
+            case "fresh":
+                return tokens, None
+            case "unavailable":
+                return None, _unavailable(auth)
+            case "refresh_ahead":
+                self._fly(auth, tokens, asked_by, refused=False, take_off=take_off)
+                return tokens, None
+        excess = self._excess(auth, tokens, now, refused)
+        if excess is not None:
+            self._commit_failure(auth, excess, now, take_off)
+            return None, excess
+        return self._fly(auth, tokens, asked_by, refused=refused, take_off=take_off)
+
+    def _fly(
+        self, auth: AuthState, spent: Tokens, asked_by: str, *, refused: bool, take_off: list[Callable[[], None]]
+    ) -> Flight[Tokens]:
+        """The flight that spends this pair; a new one if there is none yet."""
+        if self._flight is not None:
+            under_way, flight = self._flight
+            if (under_way.sign_in, under_way.generation) == (spent.sign_in, spent.generation):
+                return flight
+            self._release(flight, under_way.sign_in, take_off)
+        new: Flight[Tokens] = Flight()
+        self._flight = (spent, new)
+        run = RefreshRun(self, new, spent, refused=refused, probe=auth.failures > 0)
+        started = RefreshStarted(
+            session=self.name,
+            sign_in=spent.sign_in,
+            generation=spent.generation,
+            at=self.runtime.now(),
+            asked_by=asked_by,
+        )
+        try:
+            self.store.commit(started)
+        except Exception as error:
+            failed = error  # the refresh itself does not need that reducer
+            take_off.append(lambda: self.store.report(failed, f"session {self.name}", started))
+        take_off.append(lambda: self._spawn(run.run, new))
+        take_off.append(self.store.notify)
+        return new
+
+    def _release(self, flight: Flight[Tokens], sign_in: str, take_off: list[Callable[[], None]]) -> None:
+        def release() -> None:
+            flight.land(error=self.gone(sign_in))
+
+        take_off.append(release)
+
+    def _spawn(self, work: Callable[[], None], flight: Flight[Tokens]) -> None:
+        try:
+            self.runtime.spawn(working(work, self), "rxauth-flight")
+        except RuntimeError as error:  # out of threads
+            with self._lock:
+                self._flight = self._login = None
+            unavailable = RefreshUnavailable(f"no thread can be started for the refresh: {error}", cause="no thread")
+            flight.land(error=unavailable)
+
+    def _excess(self, auth: AuthState, tokens: Tokens, now: Instant, refused: bool) -> TooManyRefreshes | None:
+        """The error, if this would be one refresh too many of those that speak of an API which refuses every token."""
+        recent = [at for at in auth.counted if now.mono - at < self.settings.excess_window]
+        if len(recent) < self.settings.excess or not is_premature(tokens, now, refused):
+            return None
+        wait = recent[-self.settings.excess] + self.settings.excess_window - now.mono
+        return TooManyRefreshes(
+            f"{len(recent)} new tokens in {self.settings.excess_window:g} s were refused or stale at once, so another "
+            "refresh would not help; look at the API's audience, scopes and clock",
+            cause="refused" if refused else "stale on arrival",
+            retry_at=now.wall + wait,
+        )
+
+    def _commit_failure(
+        self, auth: AuthState, error: TooManyRefreshes, now: Instant, take_off: list[Callable[[], None]]
+    ) -> None:
+        wait = (error.retry_at or now.wall) - now.wall
+        self.store.commit(
+            RefreshFailed(
+                session=self.name,
+                sign_in=auth.sign_in,
+                generation=auth.generation,
+                at=now,
+                error=error.again(),
+                retry_at=Instant(now.wall + wait, now.mono + wait),
+            )
+        )
+        take_off.append(self.store.notify)
+
+    def _publish_again(self, take_off: list[Callable[[], None]]) -> bool:
+        assert self._unpublished is not None
+        try:
+            self.store.commit(self._unpublished)
+        except Exception as error:
+            failed = error
+            take_off.append(lambda: self.store.report(failed, f"session {self.name}", None))
+            return False
+        self._unpublished = None
+        take_off.append(self.store.notify)
+        return True
+
+    def _is_foreign(self) -> bool:
+        return self._pid != os.getpid() and not self.storage.is_shared
+
+
+def _not_signed_in(auth: AuthState) -> RxAuthError:
+    if isinstance(auth.error, SessionExpired):
+        return auth.error.again()
+    return NotSignedIn("nobody is signed in: call session.login(...), or session.sign_in(tokens) with tokens you have")
+
+
+def _unavailable(auth: AuthState) -> RxAuthError:
+    if isinstance(auth.error, RefreshUnavailable | RefreshMisconfigured):
+        return auth.error.again()
+    return RefreshUnavailable("the last refresh failed; the next one may be tried at retry_at", retry_at=auth.retry_at)
+
+
+def _forked() -> ForkedSession:
+    return ForkedSession(
+        "this process is a fork, and the session's tokens live in memory only, so a refresh here would make the "
+        "parent's refresh token a reused one; use a shared storage, or make the Session after the fork"
+    )
+
+
+def _with_response(settle: Settle[Tokens], response: Any) -> Settle[Tokens]:
+    def settle_with_response(tokens: Tokens | None, error: Exception | None) -> None:
+        if isinstance(error, RxAuthError):
+            error.response = response
+        settle(tokens, error)
+
+    return settle_with_response

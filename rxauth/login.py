@@ -1,0 +1,89 @@
+"""One login, from the refresher's answer to the signed-in state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rxauth.actions import SignedIn, SignInFailed
+from rxauth.errors import LoginFailed
+from rxauth.flight import Flight, working
+from rxauth.refresh import Host, next_generation, note_storage
+from rxauth.refreshers.answers import failure_of
+from rxauth.refreshers.protocol import tokens_of
+from rxauth.tokens import Tokens
+
+log = logging.getLogger("rxauth")
+
+
+class LoginRun:
+    """Gets the first pair of the sign-in `sign_in` by calling `fetch`, or is `given` it.
+
+    `run()` is the whole life of its thread.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        flight: Flight[Tokens],
+        sign_in: str,
+        fetch: Callable[[], Any] | None,
+        given: Tokens | None = None,
+    ) -> None:
+        self._host = host
+        self._flight = flight
+        self._sign_in = sign_in
+        self._fetch = fetch
+        self._given = given
+
+    def run(self) -> None:
+        try:
+            tokens = self._given or self._fetched()
+        except BaseException as error:
+            self._fail(error)
+        else:
+            self._land(replace(tokens, sign_in=self._sign_in, generation=next_generation()))
+
+    def _fetched(self) -> Tokens:
+        assert self._fetch is not None
+        runtime, deadline = self._host.runtime, self._host.settings.deadline
+        sent = runtime.now()
+        pending = runtime.io(working(self._fetch, self._host, fetching=True), "rxauth-login")
+        if not runtime.wait(pending.done, deadline):
+            raise TimeoutError(f"the login had no answer in {deadline:g} s")
+        return tokens_of(pending.result(), sent, runtime.now())
+
+    def _land(self, tokens: Tokens) -> None:
+        host = self._host
+        unsaved = host.storage.save(tokens, takes_over=True)
+        signed_in = SignedIn(session=host.name, sign_in=self._sign_in, at=host.runtime.now(), tokens=tokens)
+        if host.conclude(signed_in, self._flight):
+            note_storage(host, tokens, unsaved)
+            self._flight.land(tokens)
+        else:
+            self._flight.land(error=host.gone(self._sign_in))
+            host.storage.clear(self._sign_in)
+            host.drop(tokens)
+        host.notify()
+
+    def _fail(self, error: BaseException) -> None:
+        host = self._host
+        failure = failure_of(error)
+        known = isinstance(error, TimeoutError) or failure.kind != "crashed"
+        text = str(error) if isinstance(error, TimeoutError) else str(failure.error)
+        failed = LoginFailed(
+            f"the login failed: {text}"
+            if known
+            else f"the login failed: {type(error).__name__} in the refresher's login",
+            transient=failure.kind in ("transient", "in_doubt") or isinstance(error, TimeoutError),
+            status_code=getattr(failure.error, "status_code", None),
+        )
+        failed.__cause__ = failure.error.__cause__ or failure.error
+        log.warning("rxauth: session %r: %s", host.name, failed)
+        host.conclude(
+            SignInFailed(session=host.name, sign_in=self._sign_in, at=host.runtime.now(), error=failed), self._flight
+        )
+        self._flight.land(error=failed)
+        host.notify()

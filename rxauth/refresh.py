@@ -1,0 +1,244 @@
+"""One refresh, from its first try to its landing."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from rxauth.actions import (
+    RefreshEvent,
+    RefreshFailed,
+    SessionEnded,
+    SessionEvent,
+    StorageChanged,
+    TokensRefreshed,
+)
+from rxauth.errors import RefreshTimeout, RxAuthError, SessionExpired
+from rxauth.flight import Flight, working
+from rxauth.refreshers.answers import Failure, failure_of
+from rxauth.refreshers.protocol import Refresher, call, tokens_of
+from rxauth.runtime import Instant, Pending, Runtime
+from rxauth.settings import Settings
+from rxauth.state import AuthState, is_premature
+from rxauth.storage.guarded import GuardedStorage
+from rxauth.tokens import Tokens
+
+log = logging.getLogger("rxauth")
+
+_generations = itertools.count(1)
+
+
+def next_generation() -> int:
+    """A number that no other pair of tokens in this process has."""
+    return next(_generations)
+
+
+class Host(Protocol):
+    """What a refresh needs of its session."""
+
+    name: str
+    runtime: Runtime
+    settings: Settings
+    storage: GuardedStorage
+    refresher: Refresher
+
+    @property
+    def auth(self) -> AuthState: ...
+
+    def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool: ...
+
+    def gone(self, sign_in: str) -> RxAuthError: ...
+
+    def drop(self, tokens: Tokens) -> None: ...
+
+    def notify(self) -> None: ...
+
+
+class RefreshRun:
+    """Spends the refresh token of `spent` and tells the session, then the flight's waiters, then everybody else.
+
+    `run()` is the whole life of the flight's own thread. `refused`: the API refused the access token. `probe`: the last
+    refresh failed, so this one gets a single try.
+    """
+
+    def __init__(self, host: Host, flight: Flight[Tokens], spent: Tokens, *, refused: bool, probe: bool) -> None:
+        self._host = host
+        self._flight = flight
+        self._spent = spent
+        self._refused = refused
+        self._tries = 1 if probe else host.settings.tries
+
+    def run(self) -> None:
+        try:
+            self._catch_up()
+            self._fly()
+        except BaseException as error:  # ours, or a runtime that can not start a thread: nobody may wait for ever
+            self._fail(failure_of(error))
+
+    def _fly(self) -> None:
+        host, runtime = self._host, self._host.runtime
+        end = runtime.now().mono + host.settings.deadline
+        work = self._work()
+        if isinstance(work, Failure):
+            self._fail(work)
+            return
+        for number in itertools.count(1):
+            if not self._is_current():
+                self._flight.land(error=host.gone(self._spent.sign_in))
+                return
+            sent = runtime.now()
+            pending = runtime.io(
+                working(work, host, fetching=True), "rxauth-post", linger=5.0 if host.storage.is_shared else 0.0
+            )
+            if not runtime.wait(pending.done, max(0.0, end - sent.mono)):
+                self._time_out()
+                runtime.wait(pending.done)  # the answer counts, however late, while this pair is the current one
+            outcome = self._outcome(pending, sent)
+            if isinstance(outcome, Tokens):
+                self._land(outcome)
+                return
+            pause = host.settings.pause_before(number + 1, outcome.retry_after)
+            last = number >= self._tries or not outcome.repeat or runtime.now().mono + pause >= end
+            if last or self._flight.landed:
+                self._fail(outcome)
+                return
+            runtime.sleep(pause)
+
+    def _work(self) -> Callable[[], Any] | Failure:
+        """What to call, or why nothing needs to be called to know that the sign-in is over."""
+        refresher, spent = self._host.refresher, self._spent
+        remaining = spent.refresh_remaining(self._host.runtime.now())
+        if spent.refresh is not None and (remaining is None or remaining > 0):
+            return lambda: call(refresher, spent)
+        if getattr(refresher, "unattended", False):
+            login = getattr(refresher, "login", None)
+            return (lambda: call(login)) if login is not None else (lambda: call(refresher, spent))
+        cause = "no refresh token" if spent.refresh is None else "refresh token expired"
+        return Failure("final", SessionExpired(f"the access token is stale and there is {cause}", cause=cause))
+
+    def _outcome(self, pending: Pending[Any], sent: Instant) -> Tokens | Failure:
+        try:
+            return tokens_of(pending.result(), sent, self._host.runtime.now(), keep=self._spent)
+        except BaseException as error:
+            return failure_of(error)
+
+    def _is_current(self) -> bool:
+        auth = self._host.auth
+        return (auth.sign_in, auth.generation) == (self._spent.sign_in, self._spent.generation)
+
+    def _about(self) -> dict[str, Any]:
+        spent, host = self._spent, self._host
+        return {
+            "session": host.name,
+            "sign_in": spent.sign_in,
+            "generation": spent.generation,
+            "at": host.runtime.now(),
+        }
+
+    def _land(self, answer: Tokens) -> None:
+        """Persist, reduce and clear the slot, release the waiters, then notify: in this order."""
+        host, spent = self._host, self._spent
+        now = host.runtime.now()
+        tokens = replace(
+            answer,
+            refresh=answer.refresh or spent.refresh,
+            refresh_expires_at=answer.refresh_expires_at if answer.refresh else spent.refresh_expires_at,
+            sign_in=spent.sign_in,
+            generation=next_generation(),
+        )
+        unsaved = host.storage.save(tokens) if self._is_current() else None
+        counted = tuple(at for at in host.auth.counted if now.mono - at < host.settings.excess_window)
+        if is_premature(spent, now, self._refused) or is_premature(tokens, now, False):
+            counted = (*counted, now.mono)
+        accepted = host.conclude(TokensRefreshed(**self._about(), tokens=tokens, counted=counted), self._flight)
+        if accepted:
+            note_storage(host, tokens, unsaved)
+            self._flight.land(tokens)
+        else:
+            self._flight.land(error=host.gone(spent.sign_in))
+            host.drop(tokens)
+        host.notify()
+
+    def _fail(self, failure: Failure) -> None:
+        host, now = self._host, self._host.runtime.now()
+        if failure.kind == "final":
+            self._end(failure)
+            return
+        error = failure.error.again()
+        wait = {
+            "crashed": None,
+            "misconfigured": host.settings.pause,
+        }.get(failure.kind, host.settings.cool_down_after(host.auth.failures, failure.retry_after))
+        retry_at = None if wait is None else Instant(now.wall + wait, now.mono + wait)
+        self._give_up(error, retry_at, in_doubt=failure.kind == "in_doubt")
+
+    def _time_out(self) -> None:
+        host, now = self._host, self._host.runtime.now()
+        listen = host.settings.listen
+        error = RefreshTimeout(
+            f"the token endpoint did not answer in {host.settings.deadline:g} s; its answer still counts if it comes, "
+            f"and nobody posts for another {listen:g} s",
+            cause="in_doubt",
+        )
+        self._give_up(error, Instant(now.wall + listen, now.mono + listen), in_doubt=True)
+
+    def _give_up(self, error: RxAuthError, retry_at: Instant | None, *, in_doubt: bool) -> None:
+        host = self._host
+        if hasattr(error, "retry_at"):
+            error.retry_at = retry_at.wall if retry_at else None
+        about = self._about()
+        wait = f"next try in {retry_at.mono - about['at'].mono:.0f} s" if retry_at else "the next call tries again"
+        log.warning("rxauth: session %r: the refresh failed, the sign-in is kept: %s; %s", host.name, error, wait)
+        host.conclude(RefreshFailed(**about, error=error, retry_at=retry_at, in_doubt=in_doubt), self._flight)
+        self._flight.land(error=error)
+        host.notify()
+
+    def _end(self, failure: Failure) -> None:
+        """The server ended the sign-in: say so once, and forget the tokens."""
+        host, spent, cause = self._host, self._spent, failure.error
+        lost = host.auth.in_doubt and not isinstance(cause, SessionExpired)
+        expired = SessionExpired(
+            f"{cause}; it was spent by an earlier refresh whose answer was lost" if lost else str(cause),
+            cause="answer lost" if lost else getattr(cause, "cause", "refused"),
+            status_code=getattr(cause, "status_code", None),
+        )
+        expired.__cause__ = cause
+        log.warning("rxauth: session %r: the sign-in is over: %s", host.name, expired)
+        if host.conclude(SessionEnded(**self._about(), cause=expired), self._flight):
+            host.storage.clear(spent.sign_in)
+        self._flight.land(error=expired)
+        host.notify()
+
+    def _catch_up(self) -> None:
+        storage = self._host.storage
+        if storage.is_behind:
+            note_storage(self._host, self._spent, storage.catch_up())
+
+
+def note_storage(host: Host, tokens: Tokens, error: Exception | None) -> None:
+    """Put into the state whether the tokens could be saved, where that is news."""
+    if (error is None) != (host.auth.storage == "ok"):
+        host.conclude(
+            StorageChanged(
+                session=host.name,
+                sign_in=tokens.sign_in,
+                generation=tokens.generation,
+                at=host.runtime.now(),
+                error=error,
+            )
+        )
+
+
+def is_about(action: SessionEvent, auth: AuthState) -> bool:
+    """True when `auth` is what `action` made of it, not what made it come too late."""
+    match action:
+        case TokensRefreshed(tokens=tokens):
+            return auth.generation == tokens.generation
+        case SessionEnded(cause=cause):
+            return auth.error is cause
+        case RefreshEvent(sign_in=sign_in, generation=generation):
+            return (auth.sign_in, auth.generation) == (sign_in, generation)
+    return auth.sign_in == action.sign_in

@@ -1,0 +1,321 @@
+"""`Session`: one sign-in, its gate, and the ways in and out of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeVar, cast
+
+from reactivex import Observable
+
+from rxauth.actions import Login, Logout, Refresh, SignedIn, SignedOut, SigningIn
+from rxauth.errors import InvalidTokens, MissingSlice, SessionChanged, SessionClosed
+from rxauth.explain import explain
+from rxauth.flight import Flight, Single
+from rxauth.gate import Failed, Project, gate, gated
+from rxauth.gatekeeper import Gatekeeper
+from rxauth.login import LoginRun
+from rxauth.origins import Origins
+from rxauth.policies import Policy
+from rxauth.refresh import next_generation
+from rxauth.refreshers.protocol import Refresher, call
+from rxauth.runtime import Runtime
+from rxauth.settings import Settings
+from rxauth.state import AuthState, auth_reducer
+from rxauth.storage import MemoryStorage, TokenStorage
+from rxauth.storage.guarded import GuardedStorage
+from rxauth.store import Store
+from rxauth.tokens import Tokens
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Session(Gatekeeper[S]):
+    """A sign-in that keeps itself fresh, for any number of callers on any threads and event loops.
+
+    `refresh` fetches new tokens: `simplejwt(...)`, `oauth2(...)` or a function of the current `Tokens`, sync or async,
+    that returns `Tokens` or the token endpoint's JSON. It is called on a thread of the session's own, once for all
+    who wait.
+
+    `Session(refresh)` makes a store of its own; `Session(refresh, store=store, select=lambda app: app.auth)` lives in
+    yours, in the `AuthState` that `select` finds, and raises `MissingSlice` when there is none. The session keeps no
+    truth of its own: it dispatches events and reads that state.
+
+    `tokens` is a pair that you already have. `origins` are the places, as `"https://host"`, that may be sent the access
+    token, beside the refresher's. `storage` keeps the tokens between runs. `runtime` is the clock and the threads. The
+    numbers (`leeway`, `deadline`, ...) are those of `rxauth.settings.Settings`.
+    """
+
+    def __init__(
+        self,
+        refresh: Refresher,
+        *,
+        tokens: Tokens | Mapping[str, Any] | None = None,
+        origins: Collection[str] = (),
+        storage: TokenStorage | None = None,
+        runtime: Runtime | None = None,
+        name: str = "default",
+        store: Store[S] | None = None,
+        select: Callable[[S], AuthState] | None = None,
+        **settings: float | None,
+    ) -> None:
+        if not callable(refresh):
+            raise TypeError(f"refresh must be simplejwt(...), oauth2(...) or a function, got {type(refresh).__name__}")
+        numbers = Settings.of(**settings)
+        clock = runtime or Runtime()
+        self.origins = Origins(getattr(refresh, "origins", ()), origins)
+        self._owns_store = store is None
+        super().__init__(
+            refresh,
+            name,
+            store or cast("Store[S]", Store(auth_reducer, AuthState(session=name))),
+            select or cast("Callable[[S], AuthState]", _whole),
+            GuardedStorage(storage or MemoryStorage(), clock, numbers.save_timeout),
+            clock,
+            numbers,
+        )
+        _check_slice(self.store.state, self._select, name)
+        _sessions.add(self)
+        self._subscriptions = [
+            self.store.actions.of_type(Login, Logout, Refresh).subscribe(self._obey),
+            # An app may end the sign-in without us, by resetting its state.
+            self.store.select(lambda state: self._select(state).sign_in).subscribe(lambda _: self.abandon_if_gone()),
+        ]
+        self._start_with(tokens)
+
+    # -- the gate --------------------------------------------------------------------------------------------------
+
+    def fresh(self) -> Single[Tokens]:
+        """An Observable of exactly one `Tokens`, or an error: subscribe it, `await` it, or `.run()` it.
+
+        Fresh tokens come at once. Stale ones wait for the one refresh of all callers. Errors: `NotSignedIn`,
+        `SessionExpired` after the server ended the sign-in, `SessionChanged` when another user signed in meanwhile,
+        `RefreshUnavailable` (with `retry_at`), `RefreshTimeout`, `RefreshMisconfigured`, `RefresherError`,
+        `SessionClosed`. Leaving early does not stop the refresh.
+        """
+        return Single(lambda settle, loop: self.acquire(settle, loop, asked_by="fresh()"), self.runtime, self)
+
+    def replace(self, rejected: Tokens | None = None, *, response: Any = None) -> Single[Tokens]:
+        """The server refused `rejected` (None: the current tokens): emits the tokens to try instead.
+
+        When `rejected` are not the current tokens any more (by generation, not by text), these are the current ones,
+        without a refresh. Errors: those of `fresh()`, with the refusal as `.response`; `SessionChanged` when the
+        current tokens are another user's.
+        """
+        return Single(
+            lambda settle, loop: self.acquire(
+                settle, loop, asked_by="replace()", rejected=rejected or self.auth.tokens, response=response
+            ),
+            self.runtime,
+            self,
+        )
+
+    def gate(
+        self, project: Project[T, R], *, policy: Policy = "merge", failed: Failed[T, R] | None = None
+    ) -> Callable[[Observable[T]], Observable[R]]:
+        """An operator: for each item wait for fresh tokens, then run `project(item, tokens)`.
+
+        `project` returns an Observable, whose values are passed on, or an awaitable. An item that fails ends alone:
+        `failed(item, error)` maps it to a value, else the error is reported to the store. `raise TokenRejected` in
+        `project` means that the server refused the tokens: they are replaced and the item runs once more.
+
+        `policy`: `merge` runs all items at once, `latest` cancels the one before, `first` drops items while one runs,
+        `in_order` runs one after the other.
+        """
+        return gate(self, project, policy, failed)
+
+    def gated(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Single[Any]]:
+        """A function action that waits for fresh tokens: `await store.dispatch(session.gated(load))`.
+
+        When it is dispatched, a refresh starts if the token is stale, and `function(dispatch, get_state)` runs after
+        it. Without a token nothing is held. The result of the dispatch is that of `function`, to `await`, `.run()` or
+        subscribe; an async `function` runs on the event loop it was dispatched on.
+        """
+        return gated(self, function)
+
+    # -- in and out ------------------------------------------------------------------------------------------------
+
+    def login(self, **credentials: Any) -> Single[Tokens]:
+        """Sign in with the refresher's login. It begins now; calls that arrive meanwhile wait for it.
+
+        Emits the tokens, or `LoginFailed`; whoever was signed in before then still is.
+        """
+        login = getattr(self.refresher, "login", None)
+        if login is None:
+            raise TypeError(
+                f"{self.refresher!r} has no login; fetch the tokens yourself and call session.sign_in(tokens)"
+            )
+        return self._sign_in(lambda: call(login, **credentials))
+
+    def sign_in(self, tokens: Tokens | Mapping[str, Any]) -> Single[Tokens]:
+        """Sign in with tokens that you have, in the place of whoever was signed in. Raises `InvalidTokens`."""
+        return self._sign_in(None, self._checked(tokens))
+
+    def logout(self) -> Single[None]:
+        """Sign out: at once here, then in the storage and, where the refresher can, at the server.
+
+        Waiting calls get `NotSignedIn`, and a refresh in flight revives nobody. Emits None when all is done; a server
+        that can not be reached is logged.
+        """
+        with self._lock:
+            auth, tokens = self.auth, self.auth.tokens
+            gone = [sign_in for sign_in in (auth.sign_in, auth.pending) if sign_in]
+            if gone:
+                self.store.commit(SignedOut(session=self.name, sign_in=gone[0], at=self.runtime.now()))
+        flight: Flight[None] = Flight()
+
+        def finish() -> None:
+            for sign_in in gone:
+                self.storage.clear(sign_in)
+            if tokens is not None:
+                self.revoke(tokens)
+            flight.land()
+
+        if gone:
+            self.runtime.spawn(finish, "rxauth-logout", linger=5.0 if self.storage.is_shared else 0.0)
+            self.notify()
+        else:
+            flight.land()
+        return Single(flight.join, self.runtime, self)
+
+    def explain(self) -> str:
+        """Why is the session in this state: when, what for, who asked, and what to do next."""
+        return explain(self.auth, self.name, self.runtime.now())
+
+    def close(self) -> None:
+        """Release waiting calls with `SessionClosed`; a refresh on the wire is still stored. Idempotent."""
+        with self._lock:
+            self._closed = True
+            flights = [entry[1] for entry in (self._flight, self._login) if entry is not None]
+            self._flight = self._login = None
+        for subscription in self._subscriptions:
+            subscription.dispose()
+        for flight in flights:
+            flight.land(error=SessionClosed("the session was closed while this call waited"))
+        if self._owns_store:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a session can not be pickled: its flights and locks belong to this process; make one there")
+
+    def __repr__(self) -> str:
+        auth = self.auth
+        return f"Session({self.name!r}, {auth.status}, generation={auth.generation})"
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _sign_in(self, fetch: Callable[[], Any] | None, given: Tokens | None = None) -> Single[Tokens]:
+        flight: Flight[Tokens] = Flight()
+        sign_in = secrets.token_hex(8)
+        with self._lock:
+            if self._closed:
+                raise SessionClosed("the session is closed; make a new Session")
+            before, self._login = self._login, (sign_in, flight)
+            self._pid = os.getpid()
+            self.store.commit(SigningIn(session=self.name, sign_in=sign_in, at=self.runtime.now()))
+        if before is not None:
+            before[1].land(error=SessionChanged("another login began, so this one does not count"))
+        self._spawn(LoginRun(self, flight, sign_in, fetch, given).run, flight)
+        self.store.notify()
+        return Single(flight.join, self.runtime, self)
+
+    def _start_with(self, tokens: Tokens | Mapping[str, Any] | None) -> None:
+        """Begin signed in, with the tokens given or else with those in the storage."""
+        if tokens is not None:
+            given = self._checked(tokens)
+            pair = replace(given, sign_in=secrets.token_hex(8), generation=next_generation())
+            self.storage.save(pair, takes_over=True)
+        else:
+            try:
+                record = self.storage.load()
+            except Exception as error:
+                self.store.report(error, f"session {self.name}, loading its tokens", None)
+                return
+            if record is None:
+                return
+            pair = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
+        now = self.runtime.now()
+        self.store.commit(SigningIn(session=self.name, sign_in=pair.sign_in, at=now))
+        self.store.commit(SignedIn(session=self.name, sign_in=pair.sign_in, at=now, tokens=pair))
+        self.store.notify()
+
+    def _checked(self, tokens: Tokens | Mapping[str, Any]) -> Tokens:
+        """The pair that a user brought, its life estimated where it does not say."""
+        now = self.runtime.now()
+        if isinstance(tokens, Mapping):
+            return Tokens.from_response(tokens, received=now)
+        if not isinstance(tokens, Tokens):
+            raise InvalidTokens(
+                f"expected Tokens(access, refresh) or the server's JSON object, got {type(tokens).__name__}"
+            )
+        if tokens.life is None and tokens.expires_at is not None:
+            return replace(tokens, life=max(0.0, tokens.expires_at - now.wall))
+        return tokens
+
+    def _obey(self, command: Login | Logout | Refresh) -> None:
+        if command.session != self.name:
+            return
+        match command:
+            case Login(credentials=credentials):
+                self.login(**credentials)
+            case Logout():
+                self.logout()
+            case Refresh():
+                self.acquire(_ignore, None, asked_by="the Refresh action", force=True)
+
+
+def _check_slice(state: object, select: Callable[[Any], AuthState], name: str) -> None:
+    fix = "give the state a field `auth: AuthState = AuthState()` and say Session(..., select=lambda state: state.auth)"
+    try:
+        auth = select(state)
+    except Exception as error:
+        raise MissingSlice(f"select() failed on the store's state ({type(error).__name__}: {error}); {fix}") from None
+    if not isinstance(auth, AuthState):
+        raise MissingSlice(f"the session's slice of the store is {type(auth).__name__}, not AuthState; {fix}")
+    if auth.session != name:
+        raise MissingSlice(
+            f"the slice belongs to the session {auth.session!r}, and this one is {name!r}; "
+            f"start that slice with AuthState(session={name!r})"
+        )
+
+
+def _whole(state: Any) -> Any:
+    return state
+
+
+def _ignore(tokens: Tokens | None, error: Exception | None) -> None:
+    pass
+
+
+_sessions: weakref.WeakSet[Session[Any]] = weakref.WeakSet()
+
+
+def _renew_after_fork() -> None:
+    for session in list(_sessions):
+        session.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)

@@ -1,0 +1,66 @@
+"""The numbers of a session."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from rxauth.state import Windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All times in seconds.
+
+    `leeway` and `refresh_ahead`: see `rxauth.state.Windows`. `deadline`: for a whole refresh, posts and pauses;
+    afterwards the waiting calls get `RefreshTimeout`. `listen`: for how long after that nobody posts, because the
+    answer may still come. `tries` per refresh, with `backoff` doubling between them. `cool_down` after a failed
+    refresh, doubling up to `max_cool_down`; a server's `Retry-After` counts up to `max_retry_after`. `pause`: between
+    two posts of a client that the server calls misconfigured. `excess` refreshes that an API refuses at once are let
+    through in `excess_window`. `save_timeout`: for one call of the storage.
+    """
+
+    leeway: float | None = None
+    refresh_ahead: float | None = None
+    deadline: float = 30.0
+    listen: float = 60.0
+    tries: int = 3
+    backoff: float = 0.5
+    cool_down: float = 5.0
+    max_cool_down: float = 60.0
+    max_retry_after: float = 3600.0
+    pause: float = 60.0
+    excess: int = 5
+    excess_window: float = 30.0
+    save_timeout: float = 2.0
+
+    @classmethod
+    def of(cls, **given: float | None) -> Self:
+        """Check what a user gave. Raises TypeError for an unknown name, ValueError for a number out of range."""
+        names = [field.name for field in fields(cls)]
+        for name, value in given.items():
+            if name not in names:
+                raise TypeError(f"Session() has no keyword {name!r}; its numbers are {', '.join(names)}")
+            if value is not None and not (isinstance(value, int | float) and (value >= 0 or name == "leeway")):
+                raise ValueError(f"{name} must be a number of seconds or a count, 0 or more; got {value!r}")
+            if value is None and name not in ("leeway", "refresh_ahead"):
+                raise ValueError(f"{name} must be a number; leave it out for the default")
+        if given.get("tries", 1) == 0:
+            raise ValueError("tries must be 1 or more: without a try there is no refresh")
+        values: dict[str, Any] = given
+        return cls(**values)
+
+    @property
+    def windows(self) -> Windows:
+        return Windows(self.leeway, self.refresh_ahead)
+
+    def pause_before(self, next_try: int, retry_after: float | None) -> float:
+        """Seconds before try `next_try` (2, 3, ...): exponential back-off with jitter, or what the server asks for."""
+        backoff: float = self.backoff * 2 ** (next_try - 2)
+        return max(backoff * random.uniform(0.5, 1.0), retry_after or 0.0)
+
+    def cool_down_after(self, failures: int, retry_after: float | None) -> float:
+        """Seconds without a post after so many failed refreshes in a row."""
+        doubled: float = self.cool_down * 2 ** min(failures, 16)
+        return max(min(doubled, self.max_cool_down), min(retry_after or 0.0, self.max_retry_after))

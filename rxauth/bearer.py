@@ -35,15 +35,6 @@ class Began:
         self.sign_in = sign_in
 
 
-class _Body:
-    """A step of the flow: read this refusal's body."""
-
-    __slots__ = ("response",)
-
-    def __init__(self, response: Any) -> None:
-        self.response = response
-
-
 class BearerFlow:
     """The flow for any client whose `Auth` has httpx's two methods; see `BearerAuth`."""
 
@@ -73,73 +64,65 @@ class BearerFlow:
         self._issued: tuple[Tokens | None, str, str] = (None, "", "")
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        flow = self._flow(request)
-        step = next(flow)
-        try:
-            while True:
-                if type(step) is Single:
-                    try:
-                        tokens = step.run()
-                    except Exception as error:
-                        step = flow.throw(error)
-                    else:
-                        step = flow.send(tokens)
-                elif type(step) is _Body:
-                    self._read(step.response)
-                    step = next(flow)
-                else:
-                    step = flow.send((yield step))
-        except StopIteration:
+        waiting = self._begin(request)
+        if waiting is not None:
+            self._attach(request, waiting.run())
+        response = yield request
+        if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
+        self._read(response)
+        if self._is_refusal(response):
+            again = self._again(response, self._replace(response, sent).run())
+            if again is not None:
+                yield again
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        flow = self._flow(request)
-        step = next(flow)
-        try:
-            while True:
-                if type(step) is Single:
-                    try:
-                        tokens = await step
-                    except Exception as error:
-                        step = flow.throw(error)
-                    else:
-                        step = flow.send(tokens)
-                elif type(step) is _Body:
-                    await self._aread(step.response)
-                    step = next(flow)
-                else:
-                    step = flow.send((yield step))
-        except StopIteration:
-            return
-
-    def _flow(self, request: Any) -> Generator[Any, Any, None]:
-        """One call: yields requests to send, waits for tokens, and bodies to read."""
-        if not self._is_ours(request):
-            yield request
-            return
-        began = request.extensions.get(EXTENSION)
-        tokens = self._session.peek()
-        if tokens is None or (type(began) is Began and began.sign_in != tokens.sign_in):
-            tokens = yield self._wait(request, began.sign_in if type(began) is Began else None)
-        self._attach(request, tokens)
+        waiting = self._begin(request)
+        if waiting is not None:
+            self._attach(request, await waiting)
         response = yield request
+        if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
+            return
+        await self._aread(response)
+        if self._is_refusal(response):
+            again = self._again(response, await self._replace(response, sent))
+            if again is not None:
+                yield again
 
-        tokens = self._sent_with(response)
-        if tokens is None or not self._may_be_refusal(response):
-            return
-        yield _Body(response)
-        if self._refused_by is not None and not self._refused_by(response):
-            return
-        tokens = yield self._wait(response.request, None, tokens, response)
-        refused = response.request  # the hop that was refused: after a redirect not the request we were given
+    def _begin(self, request: Any) -> Single[Tokens] | None:
+        """Attach the token, or say what to wait for to do so. Nothing happens to a request that is not ours."""
+        if not self._is_ours(request):
+            return None
+        began = request.extensions.get(EXTENSION)
+        sign_in = began.sign_in if type(began) is Began else None
+        tokens = self._session.peek()
+        if tokens is None or (sign_in is not None and sign_in != tokens.sign_in):
+            return self._single(f"{request.method} {request.url.path}", began=sign_in)
+        self._attach(request, tokens)
+        return None
+
+    def _replace(self, response: Any, sent: Tokens) -> Single[Tokens]:
+        request = response.request
+        asked_by = f"{request.method} {request.url.path}, answered {response.status_code}"
+        return self._single(asked_by, rejected=sent, response=response)
+
+    def _single(self, asked_by: str, **how: Any) -> Single[Tokens]:
+        session = self._session
+        return Single(
+            lambda settle, loop: session.acquire(settle, loop, asked_by=asked_by, **how), session.runtime, session
+        )
+
+    def _again(self, response: Any, tokens: Tokens) -> Any | None:
+        """The hop that was refused, with the new token: after a redirect that is not the request we were given."""
+        refused = response.request
         if not self._is_replayable(refused):
             response.extensions[EXTENSION] = NotReplayable(
                 f"{refused.method} {refused.url.path} was answered {response.status_code}; the token has been "
                 "refreshed, but the body can be read only once: call again with a new body, or give it as bytes"
             )
-            return
+            return None
         self._attach(refused, tokens)
-        yield refused
+        return refused
 
     def _is_ours(self, request: Any) -> bool:
         """Does this request get our header? Raises `OriginNotAllowed`."""
@@ -166,20 +149,6 @@ class BearerFlow:
         request.headers[self._header] = self._issued[1]
         request.extensions[EXTENSION] = tokens
 
-    def _wait(
-        self, request: Any, began: str | None, rejected: Tokens | None = None, response: Any = None
-    ) -> Single[Tokens]:
-        asked_by = f"{request.method} {request.url.path}" + (
-            "" if response is None else f", answered {response.status_code}"
-        )
-        return Single(
-            lambda settle, loop: self._session.acquire(
-                settle, loop, asked_by=asked_by, rejected=rejected, response=response, began=began
-            ),
-            self._session.runtime,
-            self._session,
-        )
-
     def _sent_with(self, response: Any) -> Tokens | None:
         """The tokens in the header of the request that got this answer, if that was ours and went to our origins."""
         request = response.request
@@ -191,6 +160,9 @@ class BearerFlow:
     def _may_be_refusal(self, response: Any) -> bool:
         status: int = response.status_code
         return status in self._statuses if self._refused_by is None else 400 <= status < 500
+
+    def _is_refusal(self, response: Any) -> bool:
+        return self._refused_by is None or self._refused_by(response)
 
     def _is_replayable(self, request: Any) -> bool:
         """Bytes are, and so are JSON and forms, which are bytes by now, and multipart of seekable files."""

@@ -1,0 +1,184 @@
+"""The seven scenarios of the storm table, for any way of calling, counted at the server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rxauth.testing import Pair, TokenServer, faults
+
+CALLERS = 20
+TOKEN_LATENCY = 0.2
+
+#: What a call ended with: an HTTP status, or an exception.
+Result = int | BaseException
+
+
+class Way(Protocol):
+    """One way of calling, signed in with a pair of the server's."""
+
+    def calls(self, paths: list[str], *, stagger: float = 0.0, cancel_first_after: float | None = None) -> list[Result]:
+        """Make these calls at once, or each `stagger` seconds after the one before it."""
+
+    @property
+    def refresh_token(self) -> str | None:
+        """The refresh token that is kept now."""
+
+    def close(self) -> None: ...
+
+
+MakeWay = Callable[[TokenServer, Pair], Way]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one scenario showed. `posts` reached the token endpoint; `wrong` says what should have been otherwise."""
+
+    posts: int
+    ended: str
+    wrong: str = ""
+
+    def __str__(self) -> str:
+        posts = f"{self.posts} post" + ("" if self.posts == 1 else "s")
+        return f"{posts}, {self.ended}"
+
+
+def expired(make: MakeWay) -> Outcome:
+    """AT expired, 20 parallel calls"""
+    with _server() as server:
+        way = make(server, server.issue(expired=True))
+        results = _call(way)
+        return _outcome(server, results, (server.posts == 1, "1 post"), (_all_ok(results), "20 x 200"))
+
+
+def refused(make: MakeWay) -> Outcome:
+    """RT refused (invalid_grant)"""
+    with _server() as server:
+        pair = server.issue(expired=True)
+        server.revoke_family()
+        way = make(server, pair)
+        try:
+            results = way.calls(["/api/me/"] * CALLERS)
+            first = server.posts
+            way.calls(["/api/me/"] * 3)
+        finally:
+            way.close()
+        return _outcome(
+            server,
+            results,
+            (first == 1, "1 post"),
+            (_all(results, "SessionExpired"), "20 x SessionExpired"),
+            (server.posts == first, "no later post"),
+        )
+
+
+def unavailable(make: MakeWay) -> Outcome:
+    """token endpoint answers 503"""
+    with _server() as server:
+        pair = server.issue(expired=True)
+        server.always(faults.unavailable(503))
+        way = make(server, pair)
+        results = _call(way)
+        return _outcome(
+            server,
+            results,
+            (1 <= server.posts <= 3, "3 tries at most"),
+            (_all(results, "RefreshUnavailable"), "20 x RefreshUnavailable"),
+            (way.refresh_token == pair.refresh, "RT kept"),
+        )
+
+
+def revoked(make: MakeWay) -> Outcome:
+    """AT revoked at the server: 401 on every call"""
+    with _server() as server:
+        way = make(server, server.issue())
+        server.revoke_access()
+        results = _call(way)
+        return _outcome(
+            server,
+            results,
+            (server.posts == 1, "1 post"),
+            (_all_ok(results), "20 x 200"),
+            (len(server.api_calls) == 2 * CALLERS, "each call sent exactly twice"),
+        )
+
+
+def late(make: MakeWay) -> Outcome:
+    """a slow call answers 401 after the refresh landed"""
+    with _server() as server:
+        way = make(server, server.issue())
+        watcher = threading.Thread(target=_revoke_when_called, args=(server,), daemon=True)
+        watcher.start()
+        slow = "/api/slow/?seconds=1.2&check=late"
+        results = _call(way, [slow, "/api/me/"], stagger=0.4)
+        return _outcome(server, results, (server.posts == 1, "1 post"), (_all_ok(results), "2 x 200"))
+
+
+def cancelled(make: MakeWay) -> Outcome:
+    """the first caller is cancelled after 0.1 s"""
+    with _server() as server:
+        way = make(server, server.issue(expired=True))
+        results = _call(way, cancel_first_after=0.1)
+        return _outcome(
+            server,
+            results[1:],
+            (server.posts == 1, "1 post"),
+            (_all_ok(results[1:]), "19 x 200"),
+            (not isinstance(results[0], int), "the first one cancelled"),
+            (way.refresh_token == server.current_refresh, "new RT stored"),
+        )
+
+
+def held(make: MakeWay) -> Outcome:
+    """5 calls of 1 s with a fresh AT"""
+    with _server() as server:
+        way = make(server, server.issue())
+        start = time.monotonic()
+        results = _call(way, ["/api/slow/?seconds=1"] * 5)
+        took = time.monotonic() - start
+        outcome = _outcome(
+            server, results, (server.posts == 0, "no post"), (_all_ok(results), "5 x 200"), (took < 2.0, "nothing held")
+        )
+        return Outcome(outcome.posts, f"{outcome.ended} in {took:.1f} s", outcome.wrong)
+
+
+SCENARIOS = (expired, refused, unavailable, revoked, late, cancelled, held)
+
+
+def _server() -> TokenServer:
+    return TokenServer(token_latency=TOKEN_LATENCY)
+
+
+def _call(
+    way: Way, paths: list[str] | None = None, *, stagger: float = 0.0, cancel_first_after: float | None = None
+) -> list[Result]:
+    try:
+        calls = paths or ["/api/me/"] * CALLERS
+        return way.calls(calls, stagger=stagger, cancel_first_after=cancel_first_after)
+    finally:
+        way.close()
+
+
+def _revoke_when_called(server: TokenServer) -> None:
+    deadline = time.monotonic() + 10
+    while not server.api_calls and time.monotonic() < deadline:
+        time.sleep(0.005)
+    server.revoke_access()
+
+
+def _outcome(server: TokenServer, results: list[Result], *checks: tuple[bool, str]) -> Outcome:
+    wrong = ", ".join(f"not {what}" for held, what in checks if not held)
+    ended = Counter(str(result) if isinstance(result, int) else type(result).__name__ for result in results)
+    return Outcome(server.posts, ", ".join(f"{count} x {name}" for name, count in ended.most_common()), wrong)
+
+
+def _all_ok(results: list[Result]) -> bool:
+    return all(result == 200 for result in results)
+
+
+def _all(results: list[Result], name: str) -> bool:
+    return all(any(base.__name__ == name for base in type(result).__mro__) for result in results)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import jwt
 
@@ -36,6 +36,10 @@ class TokenFields:
     expires_key: str | None = None
     refresh_expires_key: str | None = None
     expiry: Expiry = "seconds"
+
+    def __post_init__(self) -> None:
+        if self.expiry not in get_args(Expiry):
+            raise ValueError(f"expiry must be one of {', '.join(get_args(Expiry))}; got {self.expiry!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +109,21 @@ class Tokens:
         access = _pick(body, names.access_key, ("access_token", "access"))
         if access is None:
             raise InvalidTokens(
-                f"the answer has no access token: its fields are {sorted(map(str, body))}; "
+                f"the answer has no access token: its fields are {sorted(map(str, body))!r:.300}; "
                 "name the right one with access_key=, or the object that holds it with under="
             )
+        _check_token("access", access)
         refresh = _pick(body, names.refresh_key, ("refresh_token", "refresh")) or None
         skew = _skew(server_date, sent or now, now)
         unit = names.expiry
-        stated = _pick(
-            body,
-            names.expires_key,
-            ("expires_in",) if unit in ("seconds", "milliseconds") else ("expires_at",),
-        )
+        end = "expires_at" if unit.startswith("epoch") else "expires_in"
+        stated = _seconds(_pick(body, names.expires_key, (end,)), unit)
         life, expires_at = _lifetime(access, stated, unit, now, skew)
         refresh_expires_at = None
         if refresh is not None:
-            stated = _pick(body, names.refresh_expires_key, ("refresh_expires_in", "refresh_token_expires_in"))
-            if (_number(stated) or 0.0) <= 0:
+            _check_token("refresh", refresh)
+            stated = _seconds(_pick(body, names.refresh_expires_key, (f"refresh_{end}", f"refresh_token_{end}")), unit)
+            if stated is not None and stated <= 0:
                 stated = None  # Keycloak says 0 for a refresh token without an end
             _, refresh_expires_at = _lifetime(refresh, stated, unit, now, skew)
         elif keep is not None:
@@ -197,25 +200,28 @@ def read_claims(token: str) -> dict[str, Any]:
     return claims
 
 
-def _lifetime(token: str, stated: object, unit: Expiry, now: Instant, skew: float) -> tuple[float | None, float | None]:
+def _seconds(stated: object, unit: Expiry) -> float | None:
+    """A stated expiry in seconds: from now, or since the epoch if that is the unit."""
+    if unit == "jwt":
+        return None
+    number = _number(stated)
+    if number is None:
+        return _from_iso(stated) if unit.startswith("epoch") and isinstance(stated, str) else None
+    return number / 1000 if unit.endswith("milliseconds") else number
+
+
+def _lifetime(
+    token: str, stated: float | None, unit: Expiry, now: Instant, skew: float
+) -> tuple[float | None, float | None]:
     """(whole life in seconds, expiry on this machine's clock) of a token that was received `now`."""
-    value = None if unit == "jwt" else _number(stated)
-    if unit.startswith("epoch") and isinstance(stated, str) and value is None:
-        value = _from_iso(stated)
-    if value is not None and unit in ("seconds", "milliseconds"):
-        life = max(0.0, value / (1000 if unit == "milliseconds" else 1))
+    claims = read_claims(token) if stated is None else {}
+    life = _span(claims) if stated is None or unit.startswith("epoch") else max(0.0, stated)
+    if life is not None:
         return life, now.wall + life
-    if value is None:
-        claims = read_claims(token)
-        life_claimed = _span(claims)
-        if life_claimed is not None:
-            return life_claimed, now.wall + life_claimed
-        value = claims.get("exp")
-    elif unit == "epoch_milliseconds":
-        value /= 1000
-    if value is None:
+    moment = claims.get("exp") if stated is None else stated
+    if moment is None:
         return None, None
-    expires_at = value - skew
+    expires_at = moment - skew
     return max(0.0, expires_at - now.wall), expires_at
 
 
@@ -240,8 +246,8 @@ def _dig(answer: object, under: str | None) -> Mapping[str, Any]:
     for key in under.split(".") if under else ():
         body = body.get(key) if isinstance(body, Mapping) else None
     if not isinstance(body, Mapping):
-        where = f" under {under!r}" if under else ""
-        raise InvalidTokens(f"expected a JSON object with the tokens{where}, got {type(body).__name__}")
+        where = f" under {under!r}; check under=" if under else ""
+        raise InvalidTokens(f"expected a JSON object with the tokens, got {type(body).__name__}{where}")
     return body
 
 
@@ -256,7 +262,8 @@ def _check_token(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidTokens(f"{name} must be a str, got {type(value).__name__}")
     if not value:
-        raise InvalidTokens(f"{name} is an empty string; leave it out (None) when there is no {name} token")
+        hint = "; leave it out (None) when there is no refresh token" if name == "refresh" else ""
+        raise InvalidTokens(f"{name} is an empty string{hint}")
     if not value.isascii() or any(char <= " " or char == "\x7f" for char in value):
         raise InvalidTokens(f"{name} holds a space, a line break or another character that no token has (RFC 6750 "
                             "section 2.1); pass the token alone, without 'Bearer '")  # fmt: skip

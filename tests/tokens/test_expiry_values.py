@@ -117,7 +117,19 @@ def _part(value: object) -> str:
         f"{_part({'alg': 'HS256'})}.{'!' * 20}.sig",
         "é.é.é".encode().hex() + ".x.y",
     ],
-    ids=["opaque", "two-parts", "three-words", "dots", "four-dots", "jwe", "list", "number", "odd-header", "bad64", "x"],
+    ids=[
+        "opaque",
+        "two-parts",
+        "three-words",
+        "dots",
+        "four-dots",
+        "jwe",
+        "list",
+        "number",
+        "odd-header",
+        "bad64",
+        "x",
+    ],
 )
 def test_a_token_that_is_no_jwt_is_opaque(token: str) -> None:
     tokens = received({"access_token": token})

@@ -91,5 +91,5 @@ def test_it_is_ours_and_a_value_error() -> None:
 
 
 def test_a_unit_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(ValueError, match="expiry must be one of seconds, milliseconds, epoch, .*; got 'minutes'"):
+    with pytest.raises(ValueError, match=r"expiry must be one of seconds, milliseconds, epoch, .*; got 'minutes'"):
         TokenFields(expiry="minutes")  # type: ignore[arg-type]

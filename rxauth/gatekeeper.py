@@ -25,7 +25,7 @@ from rxauth.errors import (
 from rxauth.flight import Flight, Leave, Loop, Settle, stay, working
 from rxauth.refresh import RefreshRun, is_about
 from rxauth.refreshers.protocol import Refresher, call
-from rxauth.runtime import Instant, Runtime
+from rxauth.runtime import LINGER, Instant, Runtime
 from rxauth.settings import Settings
 from rxauth.state import AuthState, decide, is_cooling, is_premature
 from rxauth.storage.guarded import GuardedStorage
@@ -277,7 +277,9 @@ class Gatekeeper(Generic[S]):
 
     def _spawn(self, work: Callable[[], None], flight: Flight[Tokens]) -> None:
         try:
-            self.runtime.spawn(working(work, self), "rxauth-flight")
+            # At the interpreter's exit the server may have rotated already: the new pair has to reach its storage.
+            linger = LINGER if self.storage.is_shared else 0.0
+            self.runtime.spawn(working(work, self), "rxauth-flight", linger=linger)
         except RuntimeError as error:  # out of threads
             with self._lock:
                 self._flight = self._login = None

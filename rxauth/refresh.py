@@ -90,9 +90,7 @@ class RefreshRun:
                 self._flight.land(error=host.gone(self._spent.sign_in))
                 return
             sent = runtime.now()
-            pending = runtime.io(
-                working(work, host, fetching=True), "rxauth-post", linger=5.0 if host.storage.is_shared else 0.0
-            )
+            pending = runtime.io(working(work, host, fetching=True), "rxauth-post")
             if not runtime.wait(pending.done, max(0.0, end - sent.mono)):
                 self._time_out()
                 runtime.wait(pending.done)  # the answer counts, however late, while this pair is the current one

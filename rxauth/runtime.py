@@ -87,13 +87,13 @@ class Runtime:
         assert isinstance(latch, threading.Event)
         return latch.wait(timeout)
 
-    def io(self, work: Callable[[], T], name: str, *, linger: float = 0.0) -> Pending[T]:
+    def io(self, work: Callable[[], T], name: str) -> Pending[T]:
         """Start `work`, which may block for as long as it likes, and return without waiting for it.
 
         Starting and being answered are two moments, which lets a caller give up waiting while the work goes on.
         """
         pending: Pending[T] = Pending(self.latch())
-        self.spawn(lambda: pending.run(work), name, linger=linger)
+        self.spawn(lambda: pending.run(work), name)
         return pending
 
     def yield_point(self, name: str) -> None:
@@ -107,6 +107,9 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
     except RuntimeError:
         return None
 
+
+#: How long the interpreter's exit waits for a thread that stores tokens, in seconds.
+LINGER = 5.0
 
 _lingering: list[tuple[threading.Thread, float]] = []
 _lingering_lock = threading.Lock()

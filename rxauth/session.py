@@ -23,7 +23,7 @@ from rxauth.origins import Origins
 from rxauth.policies import Policy
 from rxauth.refresh import next_generation
 from rxauth.refreshers.protocol import Refresher, call
-from rxauth.runtime import Runtime
+from rxauth.runtime import LINGER, Runtime
 from rxauth.settings import Settings
 from rxauth.state import AuthState, auth_reducer
 from rxauth.storage import MemoryStorage, TokenStorage
@@ -178,7 +178,7 @@ class Session(Gatekeeper[S]):
             flight.land()
 
         if gone:
-            self.runtime.spawn(finish, "rxauth-logout", linger=5.0 if self.storage.is_shared else 0.0)
+            self.runtime.spawn(finish, "rxauth-logout", linger=LINGER if self.storage.is_shared else 0.0)
             self.notify()
         else:
             flight.land()

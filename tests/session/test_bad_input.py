@@ -1,0 +1,119 @@
+"""Bad input gets an error of a type, whose text says what was received and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from rxauth import AuthState, Session, Store, Tokens, auth_reducer
+from rxauth.errors import InvalidTokens, MissingSlice, OriginNotAllowed
+
+
+@dataclass(frozen=True)
+class App:
+    auth: int = 0
+    login: AuthState = AuthState(session="other")
+
+
+def refresh(tokens: Tokens) -> Tokens:
+    return tokens
+
+
+@pytest.mark.parametrize(
+    ("select", "says"),
+    [
+        (lambda app: app.auth, "is int, not AuthState; give the state a field"),
+        (lambda app: app.nothing, "select\\(\\) failed on the store's state \\(AttributeError"),
+        (lambda app: app.login, "belongs to the session 'other'"),
+        (None, "is App, not AuthState"),
+    ],
+)
+def test_a_store_without_an_auth_slice(select: Any, says: str) -> None:
+    store: Store[App] = Store(lambda state, action: state, App())
+    with pytest.raises(MissingSlice, match=says):
+        Session(refresh, store=store, select=select)
+
+
+def test_a_refresher_that_is_none() -> None:
+    with pytest.raises(TypeError, match="refresh must be simplejwt"):
+        Session("https://api.example.com")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"leway": 5}, TypeError, "no keyword 'leway'; its numbers are leeway, refresh_ahead"),
+        ({"deadline": -1}, ValueError, "deadline must be a number of seconds or a count, 0 or more; got -1"),
+        ({"deadline": None}, ValueError, "deadline must be a number"),
+        ({"tries": 0}, ValueError, "tries must be 1 or more"),
+        ({"cool_down": "5"}, ValueError, "got '5'"),
+    ],
+)
+def test_numbers_out_of_range(settings: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        Session(refresh, **settings)
+
+
+@pytest.mark.parametrize(
+    ("origins", "says"),
+    [
+        ("https://a.example", "origins must be a list"),
+        (["a.example"], "expected an origin such as"),
+        (["https://a.example/api"], "an origin has no path: write 'https://a.example'"),
+        (["ftp://a.example"], "expected an origin such as"),
+        ([5], "expected an origin such as"),
+    ],
+)
+def test_origins_that_are_none(origins: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Session(refresh, origins=origins)
+
+
+def test_a_token_endpoint_in_the_clear() -> None:
+    """B84"""
+    from rxauth import simplejwt
+
+    with pytest.raises(OriginNotAllowed, match="accept that with origins="):
+        Session(simplejwt("http://auth.example.com"))
+    assert Session(simplejwt("http://auth.example.com"), origins=["http://auth.example.com"])
+    assert Session(simplejwt("http://127.0.0.1:8000"))
+
+
+@pytest.mark.parametrize("tokens", ["a.b.c", 5, {"token": "x"}, ["a"]])
+def test_tokens_of_the_wrong_shape(tokens: Any) -> None:
+    with pytest.raises(InvalidTokens):
+        Session(refresh, tokens=tokens)
+
+
+def test_login_without_a_login() -> None:
+    session: Session[AuthState] = Session(refresh)
+    with pytest.raises(TypeError, match="has no login; fetch the tokens yourself and call session.sign_in"):
+        session.login(username="ada")
+
+
+def test_a_reducer_of_the_app_that_fails_on_new_tokens_loses_nothing() -> None:
+    broken = True
+    reported: list[Any] = []
+
+    def reducer(state: AuthState, action: Any) -> AuthState:
+        from rxauth.actions import TokensRefreshed
+
+        if broken and isinstance(action, TokensRefreshed):
+            raise LookupError("a bug in the app")
+        return auth_reducer(state, action)
+
+    from rxauth.errors import ReducerError
+    from tests.kit import FakeRefresher, VirtualTime, stale
+
+    time = VirtualTime()
+    store = Store(reducer, AuthState(), report=lambda *what: reported.append(what[0]))
+    refresher = FakeRefresher(time)
+    session = Session(refresher, store=store, select=lambda state: state, tokens=stale(time), runtime=time)
+    with pytest.raises(ReducerError, match="they are kept"):
+        session.fresh().run()
+    assert any(isinstance(error, LookupError) for error in reported)
+    broken = False
+    assert session.fresh().run().access == "access-1"
+    assert refresher.posts == 1

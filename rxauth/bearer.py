@@ -70,7 +70,7 @@ class BearerFlow:
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
-        self._read(response)
+        self._read(response) if self._refused_by is None else response.read()
         if self._is_refusal(response):
             again = self._again(response, self._replace(response, sent).run())
             if again is not None:
@@ -83,7 +83,7 @@ class BearerFlow:
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
-        await self._aread(response)
+        await (self._aread(response) if self._refused_by is None else response.aread())
         if self._is_refusal(response):
             again = self._again(response, await self._replace(response, sent))
             if again is not None:
@@ -227,7 +227,8 @@ class BearerAuth(BearerFlow, httpx.Auth):
     file given as `content`) is not sent again: the 401 is returned, with a `NotReplayable` in
     `response.extensions["rxauth"]`.
 
-    `refused`: the answers that mean "this token is no good": a status, several, or a function of a 4xx response.
+    `refused`: the answers that mean "this token is no good": a status, several, or a function of a 4xx response, whose
+    body is read for it.
     `elsewhere="bare"` sends requests to other origins without the token instead of raising `OriginNotAllowed`.
     `header` and `scheme`: where the token goes (`scheme=""` for the token alone).
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from rxauth.errors import OriginNotAllowed
 
 log = logging.getLogger("rxauth")
@@ -71,17 +73,15 @@ def parse_origin(text: str) -> Origin:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except (ValueError, AttributeError, TypeError):
+        host = httpx.URL(text).host  # the form in which a client's requests show it, international names decoded
+    except (ValueError, AttributeError, TypeError, httpx.InvalidURL):
         raise ValueError(f"expected an origin such as 'https://api.example.com', got {text!r}") from None
     if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
         raise ValueError(f"expected an origin such as 'https://api.example.com', got {text!r}")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         short = show((parts.scheme, parts.hostname, port or _PORTS[parts.scheme]))
         raise ValueError(f"an origin has no path: write {short!r} instead of {text!r}")
-    host = parts.hostname
-    if not host.isascii():
-        host = host.encode("idna").decode()
-    return parts.scheme, host.lower(), port or _PORTS[parts.scheme]
+    return parts.scheme, host, port or _PORTS[parts.scheme]
 
 
 def is_safe(origin: Origin) -> bool:

@@ -71,9 +71,7 @@ def stale(time: VirtualTime, name: str = "0") -> Tokens:
     return pair(time, 300, age=301, name=name)
 
 
-def make(
-    *, life: float | None = None, **options: Any
-) -> tuple[VirtualTime, FakeRefresher, Session[Any]]:
+def make(*, life: float | None = None, **options: Any) -> tuple[VirtualTime, FakeRefresher, Session[Any]]:
     """A clock, a refresher and a session on it, signed in with a stale pair (or one with `life` seconds left)."""
     time = VirtualTime()
     refresher = FakeRefresher(time)

@@ -89,7 +89,7 @@ def test_tokens_of_the_wrong_shape(tokens: Any) -> None:
 
 def test_login_without_a_login() -> None:
     session: Session[AuthState] = Session(refresh)
-    with pytest.raises(TypeError, match="has no login; fetch the tokens yourself and call session.sign_in"):
+    with pytest.raises(TypeError, match=r"has no login; fetch the tokens yourself and call session.sign_in"):
         session.login(username="ada")
 
 

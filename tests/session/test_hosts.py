@@ -173,7 +173,7 @@ def test_waiting_for_oneself_raises_and_names_the_remedy(how: str) -> None:
         return await session.fresh()
 
     session = expired(refresh_async if how == "await" else refresh)
-    with pytest.raises(Exception, match="RefresherError|WouldDeadlock|on the thread that fetches it") as caught:
+    with pytest.raises(Exception, match=r"RefresherError|WouldDeadlock|on the thread that fetches it") as caught:
         session.fresh().run()
     causes = {type(caught.value), type(caught.value.__cause__)}
     assert WouldDeadlock in causes

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rxauth import Session, Tokens
-from rxauth.actions import Login, Logout, SessionEnded, SignedIn, SignedOut, SigningIn, SignInFailed, TokensRefreshed
+from rxauth.actions import Login, Logout, SessionEnded, SignedIn, SignedOut, SignInFailed, SigningIn, TokensRefreshed
 from rxauth.errors import (
     InvalidTokens,
     LoginFailed,
@@ -30,7 +30,7 @@ def signed_out(**options: Any) -> tuple[VirtualTime, FakeRefresher, Session[Any]
 
 def test_signed_out_is_an_error_at_once() -> None:
     _, refresher, session = signed_out()
-    with pytest.raises(NotSignedIn, match="session.login"):
+    with pytest.raises(NotSignedIn, match=r"session\.login"):
         session.fresh().run()
     assert refresher.posts == 0
 

@@ -1,0 +1,137 @@
+"""Where the access token goes, and where it never goes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import httpx
+import httpx2
+import pytest
+from http_kit import KINDS, Kind, authorizations, signed_in
+
+from rxauth import Session, Tokens
+from rxauth.errors import OriginNotAllowed
+from rxauth.origins import Origins, parse_origin, show
+from rxauth.testing import TokenServer
+
+kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[TokenServer, TokenServer]]:
+    with TokenServer() as ours, TokenServer() as foreign:
+        yield ours, foreign
+
+
+@kinds
+def test_another_origin_is_refused_naming_the_keyword(servers: tuple[TokenServer, TokenServer], kind: Kind) -> None:
+    ours, foreign = servers
+    with pytest.raises(OriginNotAllowed, match=r"Session\(\.\.\., origins=\['http://127\.0\.0\.1:"):
+        kind.run(signed_in(ours), lambda send: send("GET", f"{foreign.url}/api/public/"))
+    assert foreign.requests == []
+
+
+@kinds
+def test_elsewhere_bare_sends_without_the_token(servers: tuple[TokenServer, TokenServer], kind: Kind) -> None:
+    ours, foreign = servers
+    how = {"elsewhere": "bare"}
+    response = kind.run(signed_in(ours), lambda send: send("GET", f"{foreign.url}/api/public/"), auth=how)
+    assert response.status_code == 200
+    assert authorizations(foreign) == [None]
+
+
+@kinds
+def test_a_foreign_401_is_not_ours(servers: tuple[TokenServer, TokenServer], kind: Kind) -> None:
+    ours, foreign = servers
+    how = {"elsewhere": "bare"}
+    response = kind.run(signed_in(ours), lambda send: send("GET", f"{foreign.url}/api/me/"), auth=how)
+    assert (response.status_code, ours.posts, len(foreign.api_calls)) == (401, 0, 1)
+
+
+@kinds
+def test_listed_origins_get_the_token(servers: tuple[TokenServer, TokenServer], kind: Kind) -> None:
+    ours, foreign = servers
+    kind.run(signed_in(ours, origins=[foreign.url]), lambda send: send("GET", f"{foreign.url}/api/public/"))
+    [header] = authorizations(foreign)
+    assert header is not None
+
+
+@kinds
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_to_another_origin_loses_the_token(
+    servers: tuple[TokenServer, TokenServer], kind: Kind, status: int
+) -> None:
+    """B82"""
+    ours, foreign = servers
+    path = f"{ours.url}/api/redirect/?status={status}&to={foreign.url}/api/me/"
+    response = kind.run(signed_in(ours), lambda send: send("GET", path), follow_redirects=True)
+    assert authorizations(foreign) == [None]
+    assert (response.status_code, ours.posts, foreign.posts, len(foreign.api_calls)) == (401, 0, 0, 1)
+
+
+@kinds
+def test_the_refused_hop_of_a_redirect_is_the_one_that_is_sent_again(
+    servers: tuple[TokenServer, TokenServer], kind: Kind
+) -> None:
+    ours, _ = servers
+    session = signed_in(ours)
+    ours.revoke_access()
+    path = f"{ours.url}/api/redirect/?to=/api/me/"
+    response = kind.run(session, lambda send: send("GET", path), follow_redirects=True)
+    assert response.status_code == 200
+    assert [seen.path for seen in ours.api_calls] == ["/api/redirect/", "/api/me/", "/api/me/"]
+    assert ours.posts == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://api.example.com/x", True),
+        ("https://API.Example.COM:443/x", True),
+        ("https://user:pw@api.example.com/x", True),
+        ("http://api.example.com/x", False),
+        ("https://api.example.com:8443/x", False),
+        ("https://example.com/x", False),
+        ("https://api.example.com.evil.net/x", False),
+        ("https://evil.net/https://api.example.com", False),
+        ("https://api.example.com@evil.net/", False),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(url: str, allowed: bool) -> None:
+    assert Origins(["https://api.example.com"]).allow(httpx.URL(url)) is allowed
+
+
+def test_plain_http_is_for_loopback_and_for_those_who_consent(caplog: pytest.LogCaptureFixture) -> None:
+    """B84"""
+    with pytest.raises(OriginNotAllowed, match="neither https nor on this machine"):
+        Origins(["http://api.example.com"])
+    for text in ("http://localhost:8000", "http://127.0.0.1", "http://127.9.9.9", "http://[::1]:80"):
+        assert Origins([text])
+    with caplog.at_level(logging.WARNING, "rxauth"):
+        Origins([], ["http://api.example.com"])
+    assert len(caplog.records) == 1
+    assert "in the clear" in caplog.text
+
+
+def test_the_clients_base_url_counts_for_the_epic_unless_it_is_in_the_clear() -> None:
+    origins = Origins(["https://auth.example.com"])
+    assert origins.including("https://api.example.com").allow(httpx.URL("https://api.example.com/x"))
+    assert not origins.including("http://api.example.com").allow(httpx.URL("http://api.example.com/x"))
+
+
+def test_international_names_are_compared_as_sent() -> None:
+    assert parse_origin("https://bücher.example") == parse_origin("https://xn--bcher-kva.example")
+    for name in ("bücher.example", "xn--bcher-kva.example"):
+        assert Origins([f"https://{name}"]).allow(httpx.URL("https://bücher.example/"))
+        assert Origins([f"https://{name}"]).allow(httpx2.URL("https://xn--bcher-kva.example/"))
+    assert show(("https", "::1", 8443)) == "https://[::1]:8443"
+
+
+def test_a_callable_refresher_has_no_origin_of_its_own() -> None:
+    session = Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
+    from rxauth import BearerAuth
+
+    client = httpx.Client(auth=BearerAuth(session), transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+    with pytest.raises(OriginNotAllowed, match="this session's origins are none"):
+        client.get("https://api.example.com")

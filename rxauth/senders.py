@@ -13,6 +13,7 @@ from rxauth.calls import ApiCall, Request, describe
 from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
 from rxauth.flight import Single, stay
 from rxauth.refreshers.answers import without_frames
+from rxauth.runtime import running_loop
 from rxauth.session import Session
 from rxauth.tokens import Tokens
 
@@ -137,7 +138,9 @@ class AsyncSender(Sender):
         return lambda: self._cancel(task)
 
     def _cancel(self, task: asyncio.Task[None]) -> None:
-        if not self._loop.is_closed():
+        if self._loop is running_loop():
+            task.cancel()  # at once: a call that has not begun yet is then never sent
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(task.cancel)
 
     async def _send(self, entry: Entry) -> None:

@@ -131,12 +131,12 @@ class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         epics.dispose()
 
     def close(self) -> None:
-        """Complete the actions, let the epics say their last words, then complete the states. Idempotent."""
+        """Complete the epics' actions, deliver their last words, then complete actions and states. Idempotent."""
         with self._queue.lock:
             if self._closing:
                 return
             self._closing = True
-            self._queue.put(Entry(self._number, 0, special=self._complete_actions))
+            self._queue.put(Entry(self._number, 0, special=self._complete_epics))
         self.notify()
 
     def on_next(self, value: Any) -> None:
@@ -303,18 +303,17 @@ class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         with self._queue.lock:
             remove()
 
-    def _complete_actions(self) -> None:
+    def _complete_epics(self) -> None:
         with self._queue.lock:
-            listeners = self._routes.all()
-            self._routes.clear()
+            listeners = self._routes.take(of_epics=True)
         self._complete(listeners)
         with self._queue.lock:
-            self._queue.put(Entry(self._number, 0, special=self._complete_states))
+            self._queue.put(Entry(self._number, 0, special=self._complete_all))
 
-    def _complete_states(self) -> None:
+    def _complete_all(self) -> None:
         with self._queue.lock:
             self._closed = True
-            listeners = list(self._listeners.values())
+            listeners = [*self._routes.take(of_epics=False), *self._listeners.values()]
             self._listeners.clear()
             self._snapshot = ()
         self._epics.dispose()

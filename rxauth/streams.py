@@ -77,6 +77,10 @@ class ActionListener(Listener):
         super().__init__(observer, where)
         self._seen = seen
 
+    @property
+    def is_epics(self) -> bool:
+        return self._seen is not None
+
     def deliver(self, action: Any, state: Any) -> None:
         if self._seen is not None:
             self._seen.action = action
@@ -123,14 +127,14 @@ class Routes:
             found = self._remembered[kind] = tuple(members[number] for number in sorted(members))
         return found
 
-    def all(self) -> list[ActionListener]:
-        return list(
-            {id(listener): listener for group in self._by_kind.values() for listener in group.values()}.values()
-        )
-
-    def clear(self) -> None:
-        self._by_kind.clear()
+    def take(self, *, of_epics: bool) -> list[ActionListener]:
+        """Remove the epics' listeners, or all, and return them in the order they subscribed."""
+        taken: dict[int, ActionListener] = {}
+        for members in self._by_kind.values():
+            for number in [number for number, one in members.items() if one.is_epics or not of_epics]:
+                taken[number] = members.pop(number)
         self._remembered.clear()
+        return [taken[number] for number in sorted(taken)]
 
     def _forget(self, kinds: tuple[type[Any], ...]) -> None:
         for kind in [kind for kind in self._remembered if issubclass(kind, kinds)]:

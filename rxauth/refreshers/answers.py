@@ -103,6 +103,20 @@ def judge(response: Any, final: Final = ()) -> None:
     )
 
 
+def judge_login(response: Any) -> None:
+    """The same for the answer to a login: a refusal speaks of the credentials."""
+    status: int = response.status_code
+    try:
+        judge(response)
+    except RefreshMisconfigured:
+        raise
+    except (RefreshRefused, RefreshUnavailable):
+        if status in (408, 425, 429) or status >= 500:
+            raise
+        refused = RefreshRefused(f"the server refused the credentials ({status})", status_code=status)
+        raise refused from None
+
+
 def failure_of(error: BaseException) -> Failure:
     """Class whatever a refresh callable raised.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 import httpx
 
 from rxauth.errors import InvalidTokens, RefreshUnavailable
-from rxauth.refreshers.answers import Final, judge, parse_date
+from rxauth.refreshers.answers import Final, judge, judge_login, parse_date
 from rxauth.runtime import Runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
@@ -114,12 +114,12 @@ class Endpoint:
         auth: httpx.Auth | None = None,
         keep: Tokens | None = None,
     ) -> Tokens:
-        """POST `body` and read the pair in the answer."""
+        """POST `body` and read the pair in the answer; `keep` is the pair that is spent, None for a login."""
         clock = Runtime()
         sent = clock.now()
         response = self.send_to(url, body, headers, auth=auth)
         received = clock.now()
-        judge(response, self.final)
+        judge_login(response) if keep is None else judge(response, self.final)
         try:
             answer = response.json()
         except (ValueError, RecursionError):

@@ -48,7 +48,7 @@ class Outcome:
 
 
 def expired(make: MakeWay) -> Outcome:
-    """AT expired, 20 parallel calls"""
+    """access token expired"""
     with _server() as server:
         way = make(server, server.issue(expired=True))
         results = _call(way)
@@ -56,7 +56,7 @@ def expired(make: MakeWay) -> Outcome:
 
 
 def refused(make: MakeWay) -> Outcome:
-    """RT refused (invalid_grant)"""
+    """refresh token refused"""
     with _server() as server:
         pair = server.issue(expired=True)
         server.revoke_family()
@@ -77,7 +77,7 @@ def refused(make: MakeWay) -> Outcome:
 
 
 def unavailable(make: MakeWay) -> Outcome:
-    """token endpoint answers 503"""
+    """token endpoint: 503"""
     with _server() as server:
         pair = server.issue(expired=True)
         server.always(faults.unavailable(503))
@@ -93,7 +93,7 @@ def unavailable(make: MakeWay) -> Outcome:
 
 
 def revoked(make: MakeWay) -> Outcome:
-    """AT revoked at the server: 401 on every call"""
+    """access token revoked: 401s"""
     with _server() as server:
         way = make(server, server.issue())
         server.revoke_access()
@@ -108,7 +108,7 @@ def revoked(make: MakeWay) -> Outcome:
 
 
 def late(make: MakeWay) -> Outcome:
-    """a slow call answers 401 after the refresh landed"""
+    """a late 401"""
     with _server() as server:
         way = make(server, server.issue())
         watcher = threading.Thread(target=_revoke_when_called, args=(server,), daemon=True)
@@ -119,7 +119,7 @@ def late(make: MakeWay) -> Outcome:
 
 
 def cancelled(make: MakeWay) -> Outcome:
-    """the first caller is cancelled after 0.1 s"""
+    """first caller cancelled"""
     with _server() as server:
         way = make(server, server.issue(expired=True))
         results = _call(way, cancel_first_after=0.1)
@@ -134,7 +134,7 @@ def cancelled(make: MakeWay) -> Outcome:
 
 
 def held(make: MakeWay) -> Outcome:
-    """5 calls of 1 s with a fresh AT"""
+    """5 calls of 1 s, fresh"""
     with _server() as server:
         way = make(server, server.issue())
         start = time.monotonic()

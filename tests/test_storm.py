@@ -20,5 +20,5 @@ def test_storm(scenario: Any, way: MakeWay) -> None:
 def test_the_table_says_where_a_client_falls_short() -> None:
     good, bad = Outcome(1, "20 x 200"), Outcome(20, "19 x 401, 1 x 200", "not 1 post")
     lines = table([("somebody", [good, bad])]).splitlines()
-    assert lines[0].startswith("| client | AT expired")
+    assert lines[0].startswith("| client | access token expired |")
     assert lines[2] == "| somebody | ✓ 1 post, 20 x 200 | ✗ 20 posts, 19 x 401, 1 x 200 |"

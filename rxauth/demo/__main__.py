@@ -7,7 +7,12 @@ import asyncio
 import getpass
 import logging
 import os
+import re
 import sys
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
 
 from rxauth.demo.backend import BackendError, backend
 from rxauth.demo.scene import Scene, ServerCounts, play
@@ -20,9 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.url is None:
             with backend(life=options.life, latency=options.latency, token_latency=0.4) as server:
                 scene = Scene(server.url, server.user, server.password, options.calls, ServerCounts(server))
-                return asyncio.run(play(scene))
+                return _show(scene, options.picture)
         password = os.environ.get("RXAUTH_PASSWORD") or getpass.getpass(f"password of {options.user}: ")
-        return asyncio.run(play(Scene(options.url.rstrip("/"), options.user, password, options.calls, None)))
+        return _show(Scene(options.url.rstrip("/"), options.user, password, options.calls, None), options.picture)
     except ModuleNotFoundError as error:
         print(f"{error}", file=sys.stderr)
     except BackendError as error:
@@ -32,6 +37,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
+def _show(scene: Scene, picture: Path | None) -> int:
+    console = Console(record=picture is not None)
+    status = asyncio.run(play(scene, console))
+    if picture is not None:
+        console.save_svg(str(picture), title="python -m rxauth.demo", code_format=_WITHOUT_WEB_FONT)
+    return status
+
+
+#: rich's picture of a terminal, which shows the same wherever it is opened: no font is fetched.
+_WITHOUT_WEB_FONT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m rxauth.demo", description=__doc__)
     parser.add_argument("--calls", type=_positive, default=50, help="how many calls at once (default 50)")
@@ -39,6 +56,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--life", type=float, default=5.0, help="of the access token, in seconds (default 5)")
     parser.add_argument("--url", help="another server that speaks simplejwt, with POST /api/echo/")
     parser.add_argument("--user", help="the user at that server; the password is asked for, or RXAUTH_PASSWORD")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="save what was printed as an SVG picture")
     options = parser.parse_args(arguments)
     if (options.url is None) != (options.user is None):
         parser.error("--url and --user go together")

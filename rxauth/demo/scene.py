@@ -117,9 +117,8 @@ class Scene:
     server: ServerCounts | None
 
 
-async def play(scene: Scene, console: Console | None = None) -> int:
+async def play(scene: Scene, out: Console) -> int:
     """Run the demo. Returns 0 if the counts are what they should be, else 1."""
-    out = console or Console()
     transport = CountingTransport()
     seen = Seen()
     async with Store(

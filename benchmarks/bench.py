@@ -40,7 +40,7 @@ def _never(tokens: Tokens) -> Tokens:
     raise AssertionError("a benchmark with fresh tokens must not refresh")
 
 
-def bearer_sync(calls: int) -> Ratio:
+def bearer_sync(calls: int, rounds: int) -> Ratio:
     transport = httpx.MockTransport(answer)
     fixed = {"Authorization": "Bearer " + "a" * 300}
     bare = httpx.Client(transport=transport, headers=fixed, base_url=URL)
@@ -53,10 +53,10 @@ def bearer_sync(calls: int) -> Ratio:
 
         return all_calls
 
-    return compare("BearerAuth, fresh token, sync / fixed header", run(ours), run(bare), 1.05)
+    return compare("BearerAuth, fresh token, sync / fixed header", run(ours), run(bare), 1.05, rounds)
 
 
-def bearer_async(calls: int) -> Ratio:
+def bearer_async(calls: int, rounds: int) -> Ratio:
     transport = httpx.MockTransport(answer_async)
     fixed = {"Authorization": "Bearer " + "a" * 300}
     bare = httpx.AsyncClient(transport=transport, headers=fixed, base_url=URL)
@@ -70,7 +70,7 @@ def bearer_async(calls: int) -> Ratio:
 
             return lambda: runner.run(all_calls())
 
-        return compare("BearerAuth, fresh token, async / fixed header", run(ours), run(bare), 1.05)
+        return compare("BearerAuth, fresh token, async / fixed header", run(ours), run(bare), 1.05, rounds)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs")
     quick = parser.parse_args().quick
     rounds = 3 if quick else 9
-    ratios = [bearer_sync(200 if quick else 1000), bearer_async(200 if quick else 1000)]
+    bearer_rounds = 7 if quick else 61
+    ratios = [bearer_sync(300, bearer_rounds), bearer_async(300, bearer_rounds)]
     thousand, per_call = api_calls(1_000, rounds)
     ten_thousand, per_call_then = api_calls(10_000, rounds if quick else 7)
     ratios += [thousand, ten_thousand]

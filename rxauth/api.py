@@ -167,14 +167,8 @@ class _Sending:
 
     def _start(self, entry: Entry, done: Any) -> Any:
         entry.done = done
-        stop = self.sender.start(entry)
-
-        def cancel() -> None:
-            if not entry.ended:
-                self._cancel(entry)
-                stop()
-
-        return cancel
+        self.sender.start(entry)
+        return lambda: self._cancel(entry)
 
     def _accept(self, entry: Entry) -> None:
         self._entries[entry.id] = entry
@@ -189,6 +183,9 @@ class _Sending:
         _answer(entry.call, error=CallSkipped(f"{describe(entry.call)} was not sent: it {_skipped(why)}", why=why))
 
     def _cancel(self, entry: Entry) -> None:
+        if entry.ended:
+            return
+        self.sender.stop(entry)
         error = CallCancelled(f"{describe(entry.call)} was cancelled before its answer came")
         self._end(entry, ApiCancelled(entry.call, id=entry.id), error=error)
 
@@ -203,6 +200,8 @@ class _Sending:
         entry.done()
 
     def _meta(self, entry: Entry, response: Any = None) -> Any:
+        if type(entry.call).meta is ApiCall.meta:
+            return None
         try:
             return entry.call.meta(self._state.newest, response)
         except Exception as error:

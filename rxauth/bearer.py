@@ -58,6 +58,7 @@ class BearerFlow:
         self._origins = origins or session.origins
         self._elsewhere = elsewhere
         self._header = header
+        self._raw_header = header.lower().encode("ascii")
         self._prefix = f"{scheme} " if scheme else ""
         self._refused_by = refused if callable(refused) else None
         self._statuses = () if callable(refused) else (refused,) if isinstance(refused, int) else tuple(refused)
@@ -132,8 +133,10 @@ class BearerFlow:
             if self._elsewhere == "bare":
                 return False
             raise self._origins.refuse(request.url)
-        present = request.headers.get(self._header)
-        return present is None or self._is_own(request, present)
+        for name, value in request.headers.raw:  # a lookup by name would first guess the encoding of all headers
+            if name.lower() == self._raw_header:
+                return self._is_own(request, value.decode("latin-1"))
+        return True
 
     def _is_own(self, request: Any, value: str) -> bool:
         """Is this header one that we set earlier, on a request that is sent again or copied?"""

@@ -52,9 +52,18 @@ class Request:
 
     def build(self, client: Any) -> Any:
         """The client's own request object."""
-        names = ("params", "headers", "json", "data", "content", "files", "timeout")
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return client.build_request(self.method, self.url, **given)
+        timeout = {} if self.timeout is None else {"timeout": self.timeout}  # None would mean no timeout at all
+        return client.build_request(
+            self.method,
+            self.url,
+            params=self.params,
+            headers=self.headers,
+            json=self.json,
+            data=self.data,
+            content=self.content,
+            files=self.files,
+            **timeout,
+        )
 
 
 class ApiCall(Generic[R]):

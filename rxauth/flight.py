@@ -25,7 +25,15 @@ Loop: TypeAlias = asyncio.AbstractEventLoop
 Join: TypeAlias = Callable[[Settle[T], Loop | None], Leave]
 
 log = logging.getLogger("rxauth")
-_working = threading.local()
+
+
+class _Working(threading.local):
+    """What this thread works on for others, as (owner, fetching)."""
+
+    owners: tuple[tuple[object, bool], ...] = ()
+
+
+_working = _Working()
 
 
 class Flight(Generic[T]):
@@ -236,7 +244,7 @@ def working(work: Callable[[], T], owner: object, *, fetching: bool = False) -> 
     """
 
     def marked() -> T:
-        before = getattr(_working, "owners", ())
+        before = _working.owners
         _working.owners = (*before, (owner, fetching))
         try:
             return work()
@@ -248,12 +256,12 @@ def working(work: Callable[[], T], owner: object, *, fetching: bool = False) -> 
 
 def is_working(owner: object) -> bool:
     """True on a thread that the waiters of `owner` wait for."""
-    return any(other is owner for other, _ in getattr(_working, "owners", ()))
+    return any(other is owner for other, _ in _working.owners)
 
 
 def is_fetching(owner: object) -> bool:
     """True inside a call of the refresher of `owner`."""
-    return (owner, True) in getattr(_working, "owners", ())
+    return bool(_working.owners) and (owner, True) in _working.owners
 
 
 def _would_deadlock() -> WouldDeadlock:

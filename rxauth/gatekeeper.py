@@ -67,6 +67,8 @@ class Gatekeeper(Generic[S]):
         self._select = select
         self._windows = settings.windows
         self._closed = False
+        #: A state that was fresh, and until when on both clocks: what a call costs is mostly to find this out.
+        self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
         self._pid = os.getpid()
         self.renew()
 
@@ -87,10 +89,14 @@ class Gatekeeper(Generic[S]):
 
         Anything else, errors included, is for `fresh()`.
         """
-        if self._closed:
-            return None
-        auth = self.auth
-        return auth.tokens if decide(auth, self.runtime.now(), self._windows) == "fresh" else None
+        auth, now = self._select(self.store.state), self.runtime.now()
+        if auth is not self._known_fresh[0] or now.mono >= self._known_fresh[1] or now.wall >= self._known_fresh[2]:
+            if self._closed or decide(auth, now, self._windows) != "fresh":
+                return None
+            span = self._windows.fresh_for(auth, now)
+            # One tuple, so that another thread sees all of it or nothing.
+            self._known_fresh = auth, now.mono + span, now.wall + span
+        return auth.tokens
 
     def acquire(
         self,

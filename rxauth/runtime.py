@@ -11,14 +11,12 @@ import atexit
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(NamedTuple):
     """One moment on two clocks, in seconds.
 
     `wall` counts from the epoch and may jump; `mono` never runs backwards, but means nothing in another process and

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from rxauth.bearer import EXTENSION, Began, bearer_for
 from rxauth.calls import ApiCall, Request, describe
 from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
-from rxauth.flight import Single, stay
+from rxauth.flight import Leave, stay
 from rxauth.refreshers.answers import without_frames
 from rxauth.runtime import running_loop
 from rxauth.session import Session
@@ -24,14 +24,16 @@ MAX_THREADS = 16
 class Entry:
     """One dispatch of a call, from its acceptance to its one outcome."""
 
-    __slots__ = ("began", "call", "done", "ended", "id", "meta")
+    __slots__ = ("began", "call", "done", "ended", "gated", "id", "leave", "meta")
 
     def __init__(self, call: ApiCall[Any], number: int, began: str) -> None:
         self.call = call
         self.id = number
         self.began = began
         self.ended = False
+        self.gated = True
         self.done: Callable[[], None] = stay
+        self.leave: Leave = stay
 
 
 class Owner(Protocol):
@@ -47,16 +49,41 @@ class Owner(Protocol):
 
 
 class Sender:
-    """What both ways of sending share."""
+    """What both ways of sending share: first the gate, then a queue of what may be sent, `limit` at a time.
 
-    def __init__(self, client: Any, owner: Owner) -> None:
+    In this order, because a call that waits for the token must not hold a place that an anonymous call could use.
+    """
+
+    def __init__(self, client: Any, owner: Owner, limit: int, loop: asyncio.AbstractEventLoop | None) -> None:
         self._client = client
         self._owner = owner
         self._session = owner.session
         self._auth = bearer_for(client, owner.session)
+        self._limit = limit
+        self._loop = loop
+        self._ready: deque[Entry] = deque()
 
-    def start(self, entry: Entry) -> Callable[[], None]:
-        """Begin; the result cancels."""
+    def start(self, entry: Entry) -> None:
+        """Send the call, as soon as it may be sent."""
+        entry.gated = self._needs_token(entry)
+        if not entry.gated or self._has_tokens(entry):
+            self._enqueue(entry)
+            return
+
+        def settle(tokens: Tokens | None, error: Exception | None) -> None:
+            if error is not None:
+                self._fail(entry, error)
+            else:
+                self._enqueue(entry)
+
+        asked_by = f"the call {describe(entry.call)}"
+        entry.leave = self._session.acquire(settle, self._loop, asked_by=asked_by, began=entry.began or None)
+
+    def stop(self, entry: Entry) -> None:
+        """Cancel the call, wherever it is."""
+        raise NotImplementedError
+
+    def _enqueue(self, entry: Entry) -> None:
         raise NotImplementedError
 
     def _needs_token(self, entry: Entry) -> bool:
@@ -66,21 +93,12 @@ class Sender:
             return state.tokens is not None or state.status == "signing_in"
         return auth == "required"
 
-    def _tokens_now(self, entry: Entry) -> Tokens | None:
-        """Fresh tokens of the sign-in under which the call began, if there is nothing to wait for."""
+    def _has_tokens(self, entry: Entry) -> bool:
+        """Are there fresh tokens of the sign-in under which the call began?"""
         tokens = self._session.peek()
-        return tokens if tokens is not None and tokens.sign_in == entry.began else None
+        return tokens is not None and tokens.sign_in == entry.began
 
-    def _wait(self, entry: Entry) -> Single[Tokens]:
-        return Single(
-            lambda settle, loop: self._session.acquire(
-                settle, loop, asked_by=f"the call {describe(entry.call)}", began=entry.began or None
-            ),
-            self._session.runtime,
-            self._session,
-        )
-
-    def _build(self, entry: Entry, gated: bool) -> tuple[Any, Any]:
+    def _build(self, entry: Entry) -> tuple[Any, Any]:
         """The request, made after the gate, and the auth to send it with. Raises `ApiRequestError`."""
         try:
             description = entry.call.request(self._owner.newest())
@@ -91,7 +109,7 @@ class Sender:
             raise _caused(
                 ApiRequestError(f"{describe(entry.call)} could not be turned into a request: {error}"), error
             ) from None
-        if not gated:
+        if not entry.gated:
             return request, None
         request.extensions[EXTENSION] = Began(entry.began)
         return request, self._auth
@@ -120,75 +138,70 @@ class Sender:
 
 
 class AsyncSender(Sender):
-    """A task for each call on the loop on which the epic was added. First the gate, then one of `limit` places.
-
-    In this order, because a call that waits for the token must not hold a place that an anonymous call could use.
-    """
+    """A task for each call that is being sent, on the loop on which the epic was added."""
 
     def __init__(self, client: Any, owner: Owner, limit: int, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(client, owner)
-        self._loop = loop
-        self._places = asyncio.Semaphore(limit)
-        self._tasks: set[asyncio.Task[None]] = set()
+        super().__init__(client, owner, limit, loop)
+        self._home = loop
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def start(self, entry: Entry) -> Callable[[], None]:
-        task = self._loop.create_task(self._send(entry))
-        self._tasks.add(task)  # a loop holds its tasks weakly
-        task.add_done_callback(self._tasks.discard)
-        return lambda: self._cancel(task)
+    def _enqueue(self, entry: Entry) -> None:
+        self._ready.append(entry)
+        if self._home is running_loop():
+            self._launch()
+        elif not self._home.is_closed():
+            self._home.call_soon_threadsafe(self._launch)
 
-    def _cancel(self, task: asyncio.Task[None]) -> None:
-        if self._loop is running_loop():
-            task.cancel()  # at once: a call that has not begun yet is then never sent
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(task.cancel)
+    def stop(self, entry: Entry) -> None:
+        entry.leave()
+        if self._home is running_loop():
+            self._cancel(entry)  # at once: a call that has not begun yet is then never sent
+        elif not self._home.is_closed():
+            self._home.call_soon_threadsafe(self._cancel, entry)
+
+    def _cancel(self, entry: Entry) -> None:
+        task = self._tasks.pop(entry.id, None)
+        if task is not None:
+            task.cancel()
+            self._launch()
+
+    def _launch(self) -> None:
+        while self._ready and len(self._tasks) < self._limit:
+            entry = self._ready.popleft()
+            if not entry.ended:
+                self._tasks[entry.id] = self._home.create_task(self._send(entry))
 
     async def _send(self, entry: Entry) -> None:
         try:
-            gated = self._needs_token(entry)
-            if gated and self._tokens_now(entry) is None:
-                await self._wait(entry)
-            async with self._places:
-                request, auth = self._build(entry, gated)
-                response = await self._client.send(request, auth=auth)
+            request, auth = self._build(entry)
+            response = await self._client.send(request, auth=auth)
         except Exception as error:
             self._fail(entry, error)
         else:
             self._conclude(entry, response)
+        finally:
+            if self._tasks.pop(entry.id, None) is not None:
+                self._launch()
 
 
 class ThreadSender(Sender):
     """Up to `limit` threads, started when there is something to send and ended when there is not."""
 
     def __init__(self, client: Any, owner: Owner, limit: int) -> None:
-        super().__init__(client, owner)
-        self._limit = min(limit, MAX_THREADS)
+        super().__init__(client, owner, min(limit, MAX_THREADS), None)
         self._lock = threading.Lock()
-        self._ready: deque[tuple[Entry, bool]] = deque()
         self._threads = 0
 
-    def start(self, entry: Entry) -> Callable[[], None]:
-        gated = self._needs_token(entry)
-        if not gated or self._tokens_now(entry) is not None:
-            self._enqueue(entry, gated)
-            return stay
-
-        def settle(tokens: Tokens | None, error: Exception | None) -> None:
-            if error is not None:
-                self._fail(entry, error)
-            else:
-                self._enqueue(entry, True)
-
-        asked_by = f"the call {describe(entry.call)}"
-        return self._session.acquire(settle, None, asked_by=asked_by, began=entry.began or None)
-
-    def _enqueue(self, entry: Entry, gated: bool) -> None:
+    def _enqueue(self, entry: Entry) -> None:
         with self._lock:
-            self._ready.append((entry, gated))
+            self._ready.append(entry)
             if self._threads >= self._limit:
                 return
             self._threads += 1
         self._session.runtime.spawn(self._work, "rxauth-call")
+
+    def stop(self, entry: Entry) -> None:
+        entry.leave()
 
     def _work(self) -> None:
         while True:
@@ -196,13 +209,13 @@ class ThreadSender(Sender):
                 if not self._ready:
                     self._threads -= 1
                     return
-                entry, gated = self._ready.popleft()
+                entry = self._ready.popleft()
             if not entry.ended:
-                self._send(entry, gated)
+                self._send(entry)
 
-    def _send(self, entry: Entry, gated: bool) -> None:
+    def _send(self, entry: Entry) -> None:
         try:
-            request, auth = self._build(entry, gated)
+            request, auth = self._build(entry)
             response = self._client.send(request, auth=auth)
         except Exception as error:
             self._fail(entry, error)

@@ -192,6 +192,7 @@ class Session(Gatekeeper[S]):
         """Release waiting calls with `SessionClosed`; a refresh on the wire is still stored. Idempotent."""
         with self._lock:
             self._closed = True
+            self._known_fresh = (None, 0.0, 0.0)
             flights = [entry[1] for entry in (self._flight, self._login) if entry is not None]
             self._flight = self._login = None
         for subscription in self._subscriptions:

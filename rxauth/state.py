@@ -168,6 +168,14 @@ class Windows:
         ahead = min(60.0, life / 4) if self.refresh_ahead is None else min(self.refresh_ahead, life / 2)
         return leeway, max(leeway, ahead)
 
+    def fresh_for(self, state: AuthState, now: Instant) -> float:
+        """For how many seconds a state that `decide` calls fresh stays so, at least."""
+        remaining = state.tokens.remaining(now) if state.tokens is not None else 0.0
+        if remaining is None:
+            return float("inf")
+        assert state.tokens is not None
+        return max(0.0, remaining - self.of(state.tokens)[1])
+
 
 def decide(state: AuthState, now: Instant, windows: Windows) -> Decision:
     """What the gate does with a call that arrives `now`."""

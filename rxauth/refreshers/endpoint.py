@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict, get_args
@@ -150,13 +152,19 @@ class Endpoint:
         transport = _Lent(self.transport) if self.transport is not None else None
         encoded: dict[str, Any] = {"data": body} if self.send == "form" else {"json": body} if body else {}
         with (
-            httpx.Client(transport=transport, timeout=timeout) as client,
+            httpx.Client(transport=transport, timeout=timeout, verify=_tls()) as client,
             client.stream("POST", url, headers={**self.headers, **(headers or {})}, auth=auth, **encoded) as response,
         ):
             content = _read(response)
         return httpx.Response(
             response.status_code, headers=_plain(response.headers), content=content, request=response.request
         )
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """The usual certificates, which take longer to load than a refresh does, once for all our clients."""
+    return httpx.create_ssl_context()
 
 
 class _Lent(httpx.BaseTransport):

@@ -7,12 +7,13 @@ they began from, so that a reducer can tell a late one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
 from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.abc import ObservableBase
 
 from rxauth.runtime import Instant
 from rxauth.tokens import Tokens
@@ -162,3 +163,28 @@ def check_kinds(kinds: tuple[type[Any], ...]) -> None:
         if not isinstance(kind, type):
             hint = "pass the classes one by one" if isinstance(kind, tuple) else "actions are matched by class"
             raise TypeError(f"of_type() takes classes, got {kind!r}; {hint}, for example of_type(Echo, Login)")
+
+
+def is_function(action: Any) -> bool:
+    """Is it a function action, which is called instead of reduced?"""
+    return callable(action) and not isinstance(action, type)
+
+
+def kind_of(action: Any) -> str:
+    """An action's class, for messages: its fields may hold what is nobody's business."""
+    return type(action).__name__
+
+
+def why_no_action(action: Any) -> str:
+    """Why this can not be an action, with the remedy; "" when it can."""
+    if action is None:
+        return "None; an action is an object that says what happened"
+    if isinstance(action, type):
+        return f"the class {action.__name__}; dispatch an instance: {action.__name__}(...)"
+    if callable(action):
+        return f"the function {getattr(action, '__name__', action)!s}; only dispatch() and on_next() take functions"
+    if isinstance(action, ObservableBase):
+        return "an Observable; flatten it, for example with ops.flat_map"
+    if isinstance(action, Awaitable):
+        return f"{type(action).__name__}, which nobody awaited; map it with session.gate or ops.flat_map"
+    return ""

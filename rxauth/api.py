@@ -185,9 +185,9 @@ class _Sending:
     def _cancel(self, entry: Entry) -> None:
         if entry.ended:
             return
-        self.sender.stop(entry)
         error = CallCancelled(f"{describe(entry.call)} was cancelled before its answer came")
         self._end(entry, ApiCancelled(entry.call, id=entry.id), error=error)
+        self.sender.stop(entry)
 
     def _end(self, entry: Entry, outcome: Any, payload: Any = None, error: Exception | None = None) -> None:
         with self._lock:

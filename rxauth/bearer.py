@@ -233,7 +233,8 @@ class BearerAuth(BearerFlow, httpx.Auth):
     `refused`: the answers that mean "this token is no good": a status, several, or a function of a 4xx response, whose
     body is read for it.
     `elsewhere="bare"` sends requests to other origins without the token instead of raising `OriginNotAllowed`.
-    `header` and `scheme`: where the token goes (`scheme=""` for the token alone).
+    `header` and `scheme`: where the token goes (`scheme=""` for the token alone). With another header than
+    `Authorization` do not let the client follow redirects: httpx takes along every header but that one to any origin.
 
     Raises the errors of `Session.fresh`, which are no `httpx.HTTPError`s; those of a refusal have the 401 as
     `.response`.

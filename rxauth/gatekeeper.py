@@ -13,21 +13,20 @@ from rxauth.errors import (
     ForkedSession,
     NotSignedIn,
     ReducerError,
-    RefreshMisconfigured,
     RefreshUnavailable,
     RxAuthError,
     SessionChanged,
     SessionClosed,
-    SessionExpired,
     StoreClosed,
     TooManyRefreshes,
 )
 from rxauth.flight import Flight, Leave, Loop, Settle, stay, working
+from rxauth.login import revoke
 from rxauth.refresh import RefreshRun, is_about
-from rxauth.refreshers.protocol import Refresher, call
+from rxauth.refreshers.protocol import Refresher
 from rxauth.runtime import LINGER, Instant, Runtime
 from rxauth.settings import Settings
-from rxauth.state import AuthState, decide, is_cooling, is_premature
+from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
 from rxauth.tokens import Tokens
@@ -169,23 +168,7 @@ class Gatekeeper(Generic[S]):
     def drop(self, tokens: Tokens) -> None:
         """Tokens arrived for a sign-in that is over: end it at the server too, where the refresher can."""
         if not self._closed and self._unpublished is None:
-            self.revoke(tokens)
-
-    def revoke(self, tokens: Tokens) -> None:
-        """Tell the server that these tokens are not needed any more, where the refresher can. Never fails; blocks."""
-        logout = getattr(self.refresher, "logout", None)
-        if logout is None:
-            return
-        pending = self.runtime.io(working(lambda: call(logout, tokens), self, fetching=True), "rxauth-revoke")
-        if not self.runtime.wait(pending.done, self.settings.deadline):
-            log.warning("rxauth: session %r: the server did not confirm the logout in time", self.name)
-            return
-        try:
-            pending.result()
-        except Exception as error:
-            log.warning(
-                "rxauth: session %r: the server was not told of the logout: %s", self.name, type(error).__name__
-            )
+            revoke(self, tokens)
 
     def abandon_if_gone(self) -> None:
         """Release those who wait for tokens of a sign-in that is over. Their flight may land; its result is dropped."""
@@ -219,7 +202,7 @@ class Gatekeeper(Generic[S]):
             return self._login[1]
         tokens = auth.tokens
         if tokens is None:
-            return None, _not_signed_in(auth)
+            return None, refusal(auth)
         if rejected is not None:
             began = rejected.sign_in or began
         if began is not None and began != auth.sign_in:
@@ -237,7 +220,7 @@ class Gatekeeper(Generic[S]):
             case "fresh":
                 return tokens, None
             case "unavailable":
-                return None, _unavailable(auth)
+                return None, refusal(auth)
             case "refresh_ahead":
                 self._fly(auth, tokens, asked_by, refused=False, take_off=take_off)
                 return tokens, None
@@ -335,18 +318,6 @@ class Gatekeeper(Generic[S]):
 
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid() and not self.storage.is_shared
-
-
-def _not_signed_in(auth: AuthState) -> RxAuthError:
-    if isinstance(auth.error, SessionExpired):
-        return auth.error.again()
-    return NotSignedIn("nobody is signed in: call session.login(...), or session.sign_in(tokens) with tokens you have")
-
-
-def _unavailable(auth: AuthState) -> RxAuthError:
-    if isinstance(auth.error, RefreshUnavailable | RefreshMisconfigured):
-        return auth.error.again()
-    return RefreshUnavailable("the last refresh failed; the next one may be tried at retry_at", retry_at=auth.retry_at)
 
 
 def _forked() -> ForkedSession:

@@ -1,4 +1,4 @@
-"""One login, from the refresher's answer to the signed-in state."""
+"""One login, from the refresher's answer to the signed-in state; and the way out, at the server."""
 
 from __future__ import annotations
 
@@ -12,10 +12,25 @@ from rxauth.errors import LoginFailed
 from rxauth.flight import Flight, working
 from rxauth.refresh import Host, next_generation, note_storage
 from rxauth.refreshers.answers import failure_of
-from rxauth.refreshers.protocol import tokens_of
+from rxauth.refreshers.protocol import call, tokens_of
 from rxauth.tokens import Tokens
 
 log = logging.getLogger("rxauth")
+
+
+def revoke(host: Host, tokens: Tokens) -> None:
+    """Tell the server that these tokens are not needed any more, where the refresher can. Never fails; blocks."""
+    logout = getattr(host.refresher, "logout", None)
+    if logout is None:
+        return
+    pending = host.runtime.io(working(lambda: call(logout, tokens), host, fetching=True), "rxauth-revoke")
+    if not host.runtime.wait(pending.done, host.settings.deadline):
+        log.warning("rxauth: session %r: the server did not confirm the logout in time", host.name)
+        return
+    try:
+        pending.result()
+    except Exception as error:
+        log.warning("rxauth: session %r: the server was not told of the logout: %s", host.name, type(error).__name__)
 
 
 class LoginRun:

@@ -24,7 +24,7 @@ MAX_THREADS = 16
 class Entry:
     """One dispatch of a call, from its acceptance to its one outcome."""
 
-    __slots__ = ("began", "call", "done", "ended", "gated", "id", "leave", "meta")
+    __slots__ = ("began", "call", "done", "ended", "gated", "id", "leave", "ready")
 
     def __init__(self, call: ApiCall[Any], number: int, began: str) -> None:
         self.call = call
@@ -32,6 +32,7 @@ class Entry:
         self.began = began
         self.ended = False
         self.gated = True
+        self.ready = False
         self.done: Callable[[], None] = stay
         self.leave: Leave = stay
 
@@ -61,29 +62,49 @@ class Sender:
         self._auth = bearer_for(client, owner.session)
         self._limit = limit
         self._loop = loop
+        self._lock = threading.Lock()
+        self._parked: dict[int, Entry] = {}
         self._ready: deque[Entry] = deque()
 
     def start(self, entry: Entry) -> None:
-        """Send the call, as soon as it may be sent."""
+        """Send the call as soon as it may be sent, and not before those that were dispatched before it and wait."""
         entry.gated = self._needs_token(entry)
-        if not entry.gated or self._has_tokens(entry):
-            self._enqueue(entry)
+        if not entry.gated or (not self._parked and self._has_tokens(entry)):
+            self._ready.append(entry)
+            self._launch()
             return
+        with self._lock:
+            self._parked[entry.id] = entry
 
         def settle(tokens: Tokens | None, error: Exception | None) -> None:
-            if error is not None:
-                self._fail(entry, error)
+            if error is None:
+                entry.ready = True
             else:
-                self._enqueue(entry)
+                self._fail(entry, error)
+            self._release()
 
         asked_by = f"the call {describe(entry.call)}"
         entry.leave = self._session.acquire(settle, self._loop, asked_by=asked_by, began=entry.began or None)
 
     def stop(self, entry: Entry) -> None:
-        """Cancel the call, wherever it is."""
-        raise NotImplementedError
+        """Cancel the call, wherever it is; its outcome is said already."""
+        entry.leave()
+        self._release()
 
-    def _enqueue(self, entry: Entry) -> None:
+    def _release(self) -> None:
+        """Let go of those at the head of the parked calls that have their tokens, or that are over."""
+        with self._lock:
+            while self._parked:
+                head = next(iter(self._parked.values()))
+                if not (head.ready or head.ended):
+                    break
+                del self._parked[head.id]
+                if not head.ended:
+                    self._ready.append(head)
+        self._launch()
+
+    def _launch(self) -> None:
+        """Send what is ready, as far as there are places."""
         raise NotImplementedError
 
     def _needs_token(self, entry: Entry) -> bool:
@@ -145,27 +166,26 @@ class AsyncSender(Sender):
         self._home = loop
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def _enqueue(self, entry: Entry) -> None:
-        self._ready.append(entry)
-        if self._home is running_loop():
-            self._launch()
-        elif not self._home.is_closed():
-            self._home.call_soon_threadsafe(self._launch)
-
     def stop(self, entry: Entry) -> None:
-        entry.leave()
-        if self._home is running_loop():
-            self._cancel(entry)  # at once: a call that has not begun yet is then never sent
-        elif not self._home.is_closed():
-            self._home.call_soon_threadsafe(self._cancel, entry)
+        self._at_home(self._cancel, entry)  # at once, if possible: a call that has not begun yet is then never sent
+        super().stop(entry)
 
     def _cancel(self, entry: Entry) -> None:
         task = self._tasks.pop(entry.id, None)
         if task is not None:
             task.cancel()
-            self._launch()
+            self._start_tasks()
 
     def _launch(self) -> None:
+        self._at_home(self._start_tasks)
+
+    def _at_home(self, step: Callable[..., None], *args: Any) -> None:
+        if self._home is running_loop():
+            step(*args)
+        elif not self._home.is_closed():
+            self._home.call_soon_threadsafe(step, *args)
+
+    def _start_tasks(self) -> None:
         while self._ready and len(self._tasks) < self._limit:
             entry = self._ready.popleft()
             if not entry.ended:
@@ -181,7 +201,7 @@ class AsyncSender(Sender):
             self._conclude(entry, response)
         finally:
             if self._tasks.pop(entry.id, None) is not None:
-                self._launch()
+                self._start_tasks()
 
 
 class ThreadSender(Sender):
@@ -189,19 +209,14 @@ class ThreadSender(Sender):
 
     def __init__(self, client: Any, owner: Owner, limit: int) -> None:
         super().__init__(client, owner, min(limit, MAX_THREADS), None)
-        self._lock = threading.Lock()
         self._threads = 0
 
-    def _enqueue(self, entry: Entry) -> None:
+    def _launch(self) -> None:
         with self._lock:
-            self._ready.append(entry)
-            if self._threads >= self._limit:
-                return
-            self._threads += 1
-        self._session.runtime.spawn(self._work, "rxauth-call")
-
-    def stop(self, entry: Entry) -> None:
-        entry.leave()
+            new = min(len(self._ready), self._limit - self._threads)
+            self._threads += new
+        for _ in range(new):
+            self._session.runtime.spawn(self._work, "rxauth-call")
 
     def _work(self) -> None:
         while True:

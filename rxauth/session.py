@@ -7,18 +7,18 @@ import secrets
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from reactivex import Observable
 
 from rxauth.actions import Login, Logout, Refresh, SignedIn, SignedOut, SigningIn
+from rxauth.closing import Closing
 from rxauth.errors import InvalidTokens, MissingSlice, SessionChanged, SessionClosed
 from rxauth.explain import explain
 from rxauth.flight import Flight, Single
 from rxauth.gate import Failed, Project, gate, gated
 from rxauth.gatekeeper import Gatekeeper
-from rxauth.login import LoginRun
+from rxauth.login import LoginRun, revoke
 from rxauth.origins import Origins
 from rxauth.policies import Policy
 from rxauth.refresh import next_generation
@@ -36,7 +36,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Session(Gatekeeper[S]):
+class Session(Closing, Gatekeeper[S]):
     """A sign-in that keeps itself fresh, for any number of callers on any threads and event loops.
 
     `refresh` fetches new tokens: `simplejwt(...)`, `oauth2(...)` or a function of the current `Tokens`, sync or async,
@@ -174,7 +174,7 @@ class Session(Gatekeeper[S]):
             for sign_in in gone:
                 self.storage.clear(sign_in)
             if tokens is not None:
-                self.revoke(tokens)
+                revoke(self, tokens)
             flight.land()
 
         if gone:
@@ -201,22 +201,6 @@ class Session(Gatekeeper[S]):
             flight.land(error=SessionClosed("the session was closed while this call waited"))
         if self._owns_store:
             self.store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a session can not be pickled: its flights and locks belong to this process; make one there")

@@ -23,6 +23,7 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
+from rxauth.errors import NotSignedIn, RefreshMisconfigured, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.runtime import Instant
 from rxauth.tokens import Tokens
 
@@ -195,6 +196,20 @@ def decide(state: AuthState, now: Instant, windows: Windows) -> Decision:
     if remaining > (min(leeway, 0.0) if state.failures else leeway):
         return "fresh" if cooling else "refresh_ahead"
     return "unavailable" if cooling else "refresh"
+
+
+def refusal(state: AuthState) -> RxAuthError:
+    """The error of a call that gets no tokens in this state: nobody is signed in, or nobody may post now."""
+    error = state.error
+    if state.tokens is None:
+        if isinstance(error, SessionExpired):
+            return error.again()
+        return NotSignedIn(
+            "nobody is signed in: call session.login(...), or session.sign_in(tokens) with tokens you have"
+        )
+    if isinstance(error, RefreshUnavailable | RefreshMisconfigured):
+        return error.again()
+    return RefreshUnavailable("the last refresh failed; the next one may be tried at retry_at", retry_at=state.retry_at)
 
 
 def is_cooling(state: AuthState, now: Instant) -> bool:

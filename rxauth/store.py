@@ -6,14 +6,15 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
-from types import TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxauth.actions import is_function, kind_of, why_no_action
+from rxauth.closing import Closing
 from rxauth.drain import DrainQueue, Entry
 from rxauth.epics import Epic, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes
@@ -40,7 +41,7 @@ GetState: TypeAlias = Callable[[], S]
 log = logging.getLogger("rxauth")
 
 
-class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
+class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     """An Observable of states and an Observer of actions.
 
     The law: its states are `actions.pipe(ops.scan(reducer, initial_state), ops.start_with(initial_state))` with
@@ -104,7 +105,7 @@ class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         Raises what the reducer raised (the state is kept), `StoreClosed`, or `InvalidAction` for what is no action.
         """
         if type(action) not in self._known_kinds:
-            if _is_function(action):
+            if is_function(action):
                 return action(self.dispatch, lambda: self.state)
             self._check(action, "dispatch()")
         self.commit(action)
@@ -165,22 +166,6 @@ class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             "that you are after: await store.pipe(ops.first(lambda state: ...))"
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # What follows is for the library's other rooms.
 
     def commit(self, action: Any, *, closing: bool = False) -> None:
@@ -188,11 +173,11 @@ class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         me = threading.get_ident()
         if self._reducing == me:
             raise ReducerError(
-                f"a reducer dispatched {_kind(action)}; a reducer only returns the next state, use an epic"
+                f"a reducer dispatched {kind_of(action)}; a reducer only returns the next state, use an epic"
             )
         with self._queue.lock:
             if self._closed or (self._closing and not closing):
-                raise StoreClosed(f"the store is closed, so it takes no {_kind(action)}; make a new Store")
+                raise StoreClosed(f"the store is closed, so it takes no {kind_of(action)}; make a new Store")
             self._reducing = me
             try:
                 state = self._reducer(self._state, action)
@@ -200,7 +185,7 @@ class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
                 self._reducing = 0
             if state is None:
                 raise ReducerError(
-                    f"the reducer returned None for {_kind(action)}; "
+                    f"the reducer returned None for {kind_of(action)}; "
                     "return the state, unchanged if the action is none of its business"
                 )
             changed = state is not self._state
@@ -233,7 +218,7 @@ class Store(Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         self.notify()
 
     def _check(self, action: Any, where: str) -> None:
-        wrong = _why_no_action(action)
+        wrong = why_no_action(action)
         if wrong:
             raise InvalidAction(f"{where} was given {wrong}")
         self._known_kinds.add(type(action))
@@ -338,7 +323,7 @@ class _Selection(Subscribable[T]):
 
 def log_report(error: Exception, where: str, action: Any) -> None:
     """The default `report`: an error in the log `rxauth`, with the class of the action but not its content."""
-    during = "" if action is None else f" during {_kind(action)}"
+    during = "" if action is None else f" during {kind_of(action)}"
     log.error("rxauth: %s failed%s: %r", where, during, error, exc_info=error)
 
 
@@ -353,26 +338,3 @@ def _renew_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_after_fork)
-
-
-def _is_function(action: Any) -> bool:
-    return callable(action) and not isinstance(action, type)
-
-
-def _kind(action: Any) -> str:
-    return type(action).__name__
-
-
-def _why_no_action(action: Any) -> str:
-    """Why this can not be an action, with the remedy; "" when it can."""
-    if action is None:
-        return "None; an action is an object that says what happened"
-    if isinstance(action, type):
-        return f"the class {action.__name__}; dispatch an instance: {action.__name__}(...)"
-    if callable(action):
-        return f"the function {getattr(action, '__name__', action)!s}; only dispatch() and on_next() take functions"
-    if isinstance(action, abc.ObservableBase):
-        return "an Observable; flatten it, for example with ops.flat_map"
-    if isinstance(action, Awaitable):
-        return f"{type(action).__name__}, which nobody awaited; map it with session.gate or ops.flat_map"
-    return ""

@@ -10,9 +10,9 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from rxauth.closing import Closing
 from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Reuse, Rotation, Verdict
 from rxauth.testing.wire import Answer, Request, json_answer, read_request, reset
@@ -32,7 +32,7 @@ class Recorded:
     token: Verdict | None = None
 
 
-class TokenServer:
+class TokenServer(Closing):
     """A real server on a loopback port, in a thread of its own; a context manager.
 
     It speaks simplejwt (`POST /api/token/`, `/api/token/refresh/`, `/api/token/blacklist/`, JSON) and OAuth 2
@@ -163,14 +163,6 @@ class TokenServer:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join(10)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- the protocol ----------------------------------------------------------------------------------------------
 

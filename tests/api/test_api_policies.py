@@ -82,6 +82,21 @@ def test_close_cancels_what_runs_then_completes() -> None:
     assert bench(work) == ["actions", "states"]
 
 
+def test_close_sends_nothing_of_what_was_queued() -> None:
+    async def work(bench: Bench) -> int:
+        bench.api.gate.clear()
+        for number in range(3):
+            bench.store.dispatch(Echo(str(number)))
+        await bench.until(lambda: len(bench.api.seen) == 1)
+        bench.store.close()
+        await bench.until(lambda: bench.api.running == 0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return len(bench.api.seen)
+
+    assert bench(work, max_in_flight=1) == 1
+
+
 def test_an_epic_that_is_removed_lets_nobody_wait_for_ever() -> None:
     async def work(bench: Bench) -> None:
         client = httpx.AsyncClient(transport=httpx.MockTransport(bench.api), base_url=URL)

@@ -79,6 +79,18 @@ def test_calls_are_released_in_the_order_of_dispatch_and_the_list_is_emptied() -
     assert bench(work, tokens=Tokens("old", "r1", expires_at=1.0)) == [str(number) for number in range(50)]
 
 
+def test_a_call_that_finds_fresh_tokens_stays_behind_those_that_are_just_being_released() -> None:
+    async def work(bench: Bench) -> list[str]:
+        first = request(bench.store, Echo("first"))
+        bench.session.fresh().run()  # the refresh has landed; the loop has not been told yet
+        second = request(bench.store, Echo("second"))
+        await first
+        await second
+        return [seen.content.decode().strip('"') for seen in bench.api.seen]
+
+    assert bench(work, tokens=Tokens("old", "r1", expires_at=1.0)) == ["first", "second"]
+
+
 def test_headers_are_made_after_the_gate_from_the_newest_state() -> None:
     @dataclass(frozen=True)
     class Mine(ApiCall[Any]):

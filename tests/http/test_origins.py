@@ -71,6 +71,18 @@ def test_a_redirect_to_another_origin_loses_the_token(
 
 
 @kinds
+def test_a_foreign_401_is_not_ours_though_it_carried_our_header(
+    servers: tuple[TokenServer, TokenServer], kind: Kind
+) -> None:
+    """httpx strips `Authorization` alone when it follows a redirect to another origin: the docstring warns of it."""
+    ours, foreign = servers
+    path = f"{ours.url}/api/redirect/?to={foreign.url}/api/me/"
+    how = {"header": "X-Access-Token"}
+    response = kind.run(signed_in(ours), lambda send: send("GET", path), auth=how, follow_redirects=True)
+    assert (response.status_code, ours.posts, len(foreign.api_calls)) == (401, 0, 1)
+
+
+@kinds
 def test_the_refused_hop_of_a_redirect_is_the_one_that_is_sent_again(
     servers: tuple[TokenServer, TokenServer], kind: Kind
 ) -> None:

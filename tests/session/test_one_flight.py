@@ -190,6 +190,23 @@ def test_refresh_ahead_answers_at_once_and_refreshes_once_in_the_background() ->
     assert session.fresh().run().access == "access-1"
 
 
+def test_what_is_remembered_of_a_fresh_state_ends_with_its_window_and_with_a_jump_of_the_clock() -> None:
+    time, refresher, session = make(life=300)
+    assert session.peek() is not None
+    time.advance(239.9)
+    assert session.peek() is not None
+    time.advance(0.2)
+    assert session.peek() is None, "it is in the window for a refresh in the background"
+    session.fresh().run()
+    time.advance(1)
+    assert session.peek() is not None
+    time.jump(250)
+    assert session.peek() is None, "the machine slept"
+    session.close()
+    assert session.peek() is None
+    assert refresher.posts == 1
+
+
 def test_no_refresh_while_nobody_calls() -> None:
     time, refresher, _ = make(life=300)
     time.advance(86_400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -199,44 +200,85 @@ def gated(session: Gatekeeping, function: Callable[[Any, Any], Any]) -> Callable
     """The function action of `Session.gated`, where it is described."""
 
     def action(dispatch: Any, get_state: Any) -> Single[Any]:
-        flight: Flight[Any] = Flight()
-        loop = running_loop()
-
-        def run(_: Tokens | None, error: Exception | None) -> None:
-            if error is not None:
-                flight.land(error=error)
-                return
-            try:
-                result = function(dispatch, get_state)
-            except Exception as raised:
-                flight.land(error=raised)
-                return
-            if not inspect.isawaitable(result):
-                flight.land(result)
-            elif loop is None:
-                if inspect.iscoroutine(result):
-                    result.close()
-                flight.land(error=TypeError("an async function action was dispatched where no event loop is running"))
-            else:
-                loop.create_task(_as_coroutine(result)).add_done_callback(settled)
-
-        def settled(task: asyncio.Task[Any]) -> None:
-            error = (
-                asyncio.CancelledError("the function action was cancelled") if task.cancelled() else task.exception()
-            )
-            if error is None:
-                flight.land(task.result())
-            else:
-                flight.land(error=cast(Exception, error))
-
-        auth = session.auth
-        if auth.tokens is None and auth.status != "signing_in":
-            run(None, None)
-        else:
-            session.acquire(run, loop, asked_by="a gated function", began=_signed_in_as(session) or None)
-        return Single(flight.join, session.runtime, session)
+        running = _Gated(session, function, dispatch, get_state)
+        running.begin()
+        return running.result()
 
     return action
+
+
+class _Gated:
+    """One dispatch of a gated function. An error that nobody can hear any more is reported to the store."""
+
+    def __init__(
+        self, session: Gatekeeping, function: Callable[[Any, Any], Any], dispatch: Any, get_state: Any
+    ) -> None:
+        self._session, self._function = session, function
+        self._dispatch, self._get_state = dispatch, get_state
+        self._flight: Flight[Any] = Flight()
+        self._loop = running_loop()
+        self._heard = self._dropped = False
+        self._error: Exception | None = None
+
+    def begin(self) -> None:
+        auth = self._session.auth
+        if auth.tokens is None and auth.status != "signing_in":
+            self._run(None, None)
+        else:
+            began = _signed_in_as(self._session) or None
+            self._session.acquire(self._run, self._loop, asked_by="a gated function", began=began)
+
+    def result(self) -> Single[Any]:
+        # Not made where the function is called: the frames of its error's traceback would hold the result for ever.
+        result: Single[Any] = Single(self._join, self._session.runtime, self._session)
+        weakref.finalize(result, self._drop).atexit = False
+        return result
+
+    def _join(self, settle: Settle[Any], loop: Loop | None) -> Leave:
+        self._heard = True
+        return self._flight.join(settle, loop)
+
+    def _drop(self) -> None:
+        """Nobody holds the result any more."""
+        self._dropped = True
+        self._report_unheard()
+
+    def _run(self, _: Tokens | None, error: Exception | None) -> None:
+        if error is not None:
+            self._fail(error)
+            return
+        try:
+            result = self._function(self._dispatch, self._get_state)
+        except Exception as raised:
+            self._fail(raised)
+            return
+        if not inspect.isawaitable(result):
+            self._flight.land(result)
+        elif self._loop is None:
+            if inspect.iscoroutine(result):
+                result.close()
+            self._fail(TypeError("an async function action was dispatched where no event loop is running"))
+        else:
+            self._loop.create_task(_as_coroutine(result)).add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self._fail(cast(Exception, asyncio.CancelledError("the function action was cancelled")))
+        elif (error := task.exception()) is not None:
+            self._fail(cast(Exception, error))
+        else:
+            self._flight.land(task.result())
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self._flight.land(error=error)
+        self._report_unheard()
+
+    def _report_unheard(self) -> None:
+        error = self._error
+        if error is not None and self._dropped and not self._heard:
+            self._heard = True
+            self._session.report(error, "a gated function", self._function)
 
 
 async def _as_coroutine(result: Awaitable[R]) -> R:

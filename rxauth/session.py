@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from reactivex import Observable
 
 from rxauth.actions import Login, Logout, Refresh, SignedIn, SignedOut, SigningIn
 from rxauth.closing import Closing
-from rxauth.errors import InvalidTokens, MissingSlice, SessionChanged, SessionClosed
+from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed
 from rxauth.explain import explain
 from rxauth.flight import Flight, Single
 from rxauth.gate import Failed, Project, gate, gated
@@ -67,6 +68,8 @@ class Session(Closing, Gatekeeper[S]):
     ) -> None:
         if not callable(refresh):
             raise TypeError(f"refresh must be simplejwt(...), oauth2(...) or a function, got {type(refresh).__name__}")
+        if sys.platform in ("emscripten", "wasi"):
+            raise RxAuthError("a session refreshes on a thread of its own, and this platform has none")
         numbers = Settings.of(**settings)
         clock = runtime or Runtime()
         self.origins = Origins(getattr(refresh, "origins", ()), origins)
@@ -135,7 +138,8 @@ class Session(Closing, Gatekeeper[S]):
 
         When it is dispatched, a refresh starts if the token is stale, and `function(dispatch, get_state)` runs after
         it. Without a token nothing is held. The result of the dispatch is that of `function`, to `await`, `.run()` or
-        subscribe; an async `function` runs on the event loop it was dispatched on.
+        subscribe; an async `function` runs on the event loop it was dispatched on. An error of a result that nobody
+        holds is reported to the store.
         """
         return gated(self, function)
 

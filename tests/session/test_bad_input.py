@@ -117,3 +117,11 @@ def test_a_reducer_of_the_app_that_fails_on_new_tokens_loses_nothing() -> None:
     broken = False
     assert session.fresh().run().access == "access-1"
     assert refresher.posts == 1
+
+
+def test_a_platform_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rxauth.errors import RxAuthError
+
+    monkeypatch.setattr("sys.platform", "emscripten")
+    with pytest.raises(RxAuthError, match="refreshes on a thread of its own, and this platform has none"):
+        Session(refresh)

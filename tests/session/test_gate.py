@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from reactivex import operators as ops
 from rxauth import Session, Tokens
 from rxauth.errors import RefreshRefused, SessionExpired, TokenRejected
 from rxauth.testing import VirtualTime
-from tests.kit import FakeRefresher, make
+from tests.kit import FakeRefresher, make, pair
+from tests.kit import stale as old
 
 
 def test_each_item_runs_with_fresh_tokens() -> None:
@@ -240,3 +242,29 @@ def test_a_gated_coroutine_runs_on_the_loop_it_was_dispatched_on() -> None:
         return result
 
     assert asyncio.run(main()) == (True, "new")
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_the_error_of_a_gated_function_that_nobody_waits_for_is_reported(stale: bool) -> None:
+    from rxauth import AuthState, Store, auth_reducer
+
+    reported: list[Any] = []
+    time = VirtualTime()
+    store = Store(auth_reducer, AuthState(), report=lambda *what: reported.append(what[:2]))
+    tokens = old(time) if stale else pair(time)
+    session = Session(FakeRefresher(time), store=store, select=lambda state: state, tokens=tokens, runtime=time)
+
+    def broken(dispatch: Any, get_state: Any) -> None:
+        raise LookupError("mine")
+
+    store.dispatch(session.gated(broken))
+    time.advance(1)
+    gc.collect()
+    assert [(str(error), where) for error, where in reported] == [("mine", "a gated function")]
+    held = store.dispatch(session.gated(broken))
+    time.advance(1)
+    with pytest.raises(LookupError):
+        held.run()
+    del held
+    gc.collect()
+    assert len(reported) == 1, "who waited has heard it"

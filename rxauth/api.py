@@ -126,7 +126,8 @@ class _Sending:
         self.session = session
         self._state = state
         self._out = out
-        self._turns: Turns[Entry] = Turns(policy, self._start, self._drop, self._accept)
+        turns: Turns[Entry] = Turns(policy, self._start, self._drop, self._accept)
+        self._turns = None if policy == "merge" else turns  # all at once: nobody has to wait for his turn
         self._lock = threading.Lock()
         self._entries: dict[int, Entry] = {}
 
@@ -139,10 +140,13 @@ class _Sending:
             self._accept(entry)
             self.fail(entry, _failed_to_ask(call, error))
             return
-        if send:
-            self._turns.add(entry)
-        else:
+        if not send:
             self._skip(entry, "bailed out")
+        elif self._turns is None:
+            self._accept(entry)
+            self.sender.start(entry)
+        else:
+            self._turns.add(entry)
 
     def newest(self) -> Any:
         return self._state.newest
@@ -161,7 +165,8 @@ class _Sending:
         self._out.on_completed()
 
     def stop(self) -> None:
-        self._turns.cancel()
+        if self._turns is not None:
+            self._turns.cancel()
         for entry in list(self._entries.values()):
             self._cancel(entry)
 

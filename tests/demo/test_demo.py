@@ -31,6 +31,7 @@ def test_fifty_calls_one_refresh_and_one_ended_session_counted_by_the_server() -
     assert "✓ 1 SessionEnded action" in done.stdout
     assert "10 x SessionExpired; 1 refused refresh at the server, no loop" in done.stdout
     assert "lovelace" not in done.stdout
+    assert "eyJ" not in done.stdout
 
 
 def test_another_server_is_counted_by_the_client_and_marked_so() -> None:

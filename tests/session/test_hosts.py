@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pickle
-import subprocess
-import sys
-import textwrap
 import threading
 from typing import Any
 
@@ -15,8 +10,7 @@ import pytest
 from reactivex import operators as ops
 
 from rxauth import Session, Tokens
-from rxauth.errors import ForkedSession, SessionClosed, WouldDeadlock
-from rxauth.flight import share_replayed
+from rxauth.errors import SessionClosed, WouldDeadlock
 
 
 class Endpoint:
@@ -213,88 +207,6 @@ def test_an_async_refresh_callable_runs_on_a_loop_of_its_own() -> None:
     assert threads == ["rxauth-post"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("stale", [False, True])
-def test_a_forked_child_uses_the_token_while_it_lives_and_never_spends_the_refresh_token(stale: bool) -> None:
-    endpoint = Endpoint()
-    far = 4e9
-    session = Session(endpoint, tokens=Tokens("old", "r1", expires_at=1.0 if stale else far))
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            if stale:
-                try:
-                    session.fresh().run()
-                except ForkedSession:
-                    status = 0 if endpoint.posts == 0 else 2
-            else:
-                status = 0 if session.fresh().run().access == "old" else 3
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    if stale:
-        assert session.fresh().run().access == "new-1"
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_forked_in_mid_flight_does_not_hang() -> None:
-    endpoint = Endpoint(open=False)
-    session = expired(endpoint)
-    session.fresh().subscribe(lambda _: None)
-    assert endpoint.asked.wait(10)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            session.fresh().run()
-        except ForkedSession:
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    endpoint.may_answer.set()
-    assert session.fresh().run().access == "new-1"
-
-
-def test_a_refresh_past_its_post_is_stored_before_the_interpreter_exits() -> None:
-    program = """
-        import threading, time
-        from rxauth import Session, Tokens
-        from rxauth.storage import MemoryStorage
-
-        posted = threading.Event()
-
-        class Shared:
-            def load(self): return None
-            def save(self, record, replaces=None):
-                print("saved", record.tokens.access, flush=True)
-                return True
-            def clear(self, sign_in): pass
-
-        def refresh(tokens):
-            posted.set()
-            time.sleep(0.3)
-            return Tokens("new", "r2")
-
-        session = Session(refresh, tokens=Tokens("old", "r1", expires_at=1.0), storage=Shared())
-        session.fresh().subscribe(lambda _: None)
-        posted.wait()
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.split() == ["saved", "old", "saved", "new"]
-    assert done.stderr == ""
-
-
-def test_a_session_can_not_be_pickled_and_says_why() -> None:
-    with pytest.raises(TypeError, match="can not be pickled"):
-        pickle.dumps(expired(Endpoint()))
-
-
 def test_context_managers_close() -> None:
     with expired(Endpoint()) as session:
         pass
@@ -308,67 +220,3 @@ def test_context_managers_close() -> None:
             await other.fresh()
 
     asyncio.run(main())
-
-
-def test_share_replayed_runs_once_while_it_runs_and_anew_afterwards() -> None:
-    from reactivex import Subject
-
-    runs: list[Subject[int]] = []
-
-    def start(*_: Any) -> Subject[int]:
-        runs.append(Subject())
-        return runs[-1]
-
-    import reactivex
-
-    shared = reactivex.defer(start).pipe(share_replayed())
-    got: list[Any] = []
-    first = shared.subscribe(got.append)
-    shared.subscribe(got.append)
-    first.dispose()
-    runs[0].on_next(1)
-    runs[0].on_completed()
-    assert (got, len(runs)) == ([1], 1)
-    shared.subscribe(got.append, got.append)
-    runs[1].on_error(LookupError("x"))
-    assert isinstance(got[-1], LookupError)
-    shared.subscribe(got.append)
-    assert len(runs) == 3, "an error is not remembered"
-
-
-def test_share_replayed_of_a_source_that_completes_at_once() -> None:
-    import reactivex
-
-    shared = reactivex.of(1, 2).pipe(share_replayed())
-    assert shared.run() == 2
-    with pytest.raises(Exception, match="no elements"):
-        reactivex.empty().pipe(share_replayed()).run()
-
-
-def test_fifty_thousand_waiters_cost_one_callback_of_their_loop() -> None:
-    endpoint = Endpoint(open=False)
-    session = expired(endpoint)
-
-    async def main() -> tuple[int, int]:
-        loop = asyncio.get_running_loop()
-        posted = 0
-        plain = loop.call_soon_threadsafe
-
-        def counting(*args: Any, **kwargs: Any) -> Any:
-            nonlocal posted
-            posted += 1
-            return plain(*args, **kwargs)
-
-        loop.call_soon_threadsafe = counting  # type: ignore[method-assign]
-        got: list[Tokens] = []
-        done = asyncio.Event()
-        for _ in range(50_000):
-            session.acquire(lambda tokens, _: got.append(tokens), loop, asked_by="a test")  # type: ignore[arg-type]
-        session.acquire(lambda *_: done.set(), loop, asked_by="a test")
-        endpoint.may_answer.set()
-        await asyncio.wait_for(done.wait(), 20)
-        return len(got), posted
-
-    waiters, callbacks = asyncio.run(main())
-    assert waiters == 50_000
-    assert callbacks == 1

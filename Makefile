@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check storm bench clean
+.PHONY: demo test check storm bench simulate clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)
@@ -19,6 +19,10 @@ check: $(VENV)/.dev
 # PEERS=1 measures other clients beside rxauth, from an environment of their own.
 storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)
 	$(BIN)/python -m benchmarks.storm $(if $(PEERS),--peers $(VENV)-peers/bin/python) $(ARGS)
+
+# Seeded interleavings of the real session: SEEDS=100000, or ARGS="--first 42 --seeds 1" to replay one.
+simulate: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.bench $(ARGS)

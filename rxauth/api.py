@@ -95,7 +95,7 @@ def api_epic(
         def subscribe(
             observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            sending = _Sending(session, state, OneAtATime(observer), policy)
+            sending = _Sending(session, state, OneAtATime(observer), policy, actions._source is session.store)
             if is_async:
                 assert loop is not None
                 sending.sender = AsyncSender(client, sending, max_in_flight, loop)
@@ -122,9 +122,12 @@ class _Sending:
 
     sender: Sender
 
-    def __init__(self, session: Session[Any], state: StateView[Any], out: OneAtATime, policy: Policy) -> None:
+    def __init__(
+        self, session: Session[Any], state: StateView[Any], out: OneAtATime, policy: Policy, shares_store: bool
+    ) -> None:
         self.session = session
         self._state = state
+        self._shares_store = shares_store
         self._out = out
         turns: Turns[Entry] = Turns(policy, self._start, self._drop, self._accept)
         self._turns = None if policy == "merge" else turns  # all at once: nobody has to wait for his turn
@@ -132,7 +135,8 @@ class _Sending:
         self._entries: dict[int, Entry] = {}
 
     def take(self, call: ApiCall[Any]) -> None:
-        auth = self.session.auth
+        # Who was signed in when the call was dispatched: by now, another thread may have delivered something else.
+        auth = self.session.auth_in(self._state.state) if self._shares_store else self.session.auth
         entry = Entry(call, next(_ids), auth.pending or auth.sign_in)
         try:
             send = call.should_send(self._state.state)

@@ -77,11 +77,16 @@ class Gatekeeper(Generic[S]):
         self._flight: tuple[Tokens, Flight[Tokens]] | None = None
         self._login: tuple[str, Flight[Tokens]] | None = None
         self._unpublished: SessionEvent | None = None
+        self.storage.renew()
 
     @property
     def auth(self) -> AuthState:
         """The session's state now."""
         return self._select(self.store.state)
+
+    def auth_in(self, state: S) -> AuthState:
+        """The session's state in a state of its store."""
+        return self._select(state)
 
     def peek(self) -> Tokens | None:
         """The current tokens if a call may use them right now, without waiting and without a refresh in the background.
@@ -115,18 +120,30 @@ class Gatekeeper(Generic[S]):
         """
         if response is not None:
             settle = _with_response(settle, response)
+        if rejected is not None:
+            began = rejected.sign_in or began
         take_off: list[Callable[[], None]] = []
+        self.runtime.yield_point("a caller enters")
         with self._lock:
             entered = self._enter(asked_by, rejected, began, force, take_off)
-            leave = entered.join(settle, loop) if isinstance(entered, Flight) else stay
+            if not isinstance(entered, Flight):
+                leave = stay
+            elif self._login is not None and entered is self._login[1] and began not in (None, self._login[0]):
+                # Somebody else is signing in. Should that fail, this call goes on; but it never gets his tokens.
+                how: dict[str, Any] = {"asked_by": asked_by, "rejected": rejected, "began": began, "force": force}
+                leave = _AfterLogin(entered, loop, lambda: self.acquire(settle, loop, **how)).leave
+            else:
+                leave = entered.join(settle, loop)
         if not isinstance(entered, Flight):
             settle(*entered)
         for step in take_off:
+            self.runtime.yield_point("a flight takes off")
             step()
         return leave
 
     def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool:
         """Reduce what a flight brought and clear its slot, in one step. False when it came too late to count."""
+        self.runtime.yield_point("an outcome is concluded")
         with self._lock:
             for_refresh, for_login = self._flight, self._login
             if for_refresh is not None and for_refresh[1] is flight:
@@ -150,6 +167,7 @@ class Gatekeeper(Generic[S]):
 
     def notify(self) -> None:
         """Tell the store's subscribers what was concluded, and the waiters of flights that nobody needs any more."""
+        self.runtime.yield_point("everybody is told")
         self.abandon_if_gone()
         self.store.notify()
 
@@ -203,8 +221,6 @@ class Gatekeeper(Generic[S]):
         tokens = auth.tokens
         if tokens is None:
             return None, refusal(auth)
-        if rejected is not None:
-            began = rejected.sign_in or began
         if began is not None and began != auth.sign_in:
             return None, SessionChanged("another user signed in since this call began, so it was not sent in his name")
         refused = rejected is not None and rejected.generation == tokens.generation
@@ -318,6 +334,23 @@ class Gatekeeper(Generic[S]):
 
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid() and not self.storage.is_shared
+
+
+class _AfterLogin:
+    """A call that waits for somebody else's login to end, and then asks again."""
+
+    def __init__(self, login: Flight[Tokens], loop: Loop | None, again: Callable[[], Leave]) -> None:
+        self._again = again
+        self._left = False
+        self._leave = login.join(self._ask, loop)
+
+    def _ask(self, tokens: Tokens | None, error: Exception | None) -> None:
+        if not self._left:
+            self._leave = self._again()
+
+    def leave(self) -> None:
+        self._left = True
+        self._leave()
 
 
 def _forked() -> ForkedSession:

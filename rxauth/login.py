@@ -72,7 +72,8 @@ class LoginRun:
 
     def _land(self, tokens: Tokens) -> None:
         host = self._host
-        unsaved = host.storage.save(tokens, takes_over=True)
+        # A login that was overtaken stores nothing: it would replace what the other one has stored.
+        unsaved = host.storage.save(tokens, takes_over=True) if host.auth.pending == self._sign_in else None
         signed_in = SignedIn(session=host.name, sign_in=self._sign_in, at=host.runtime.now(), tokens=tokens)
         if host.conclude(signed_in, self._flight):
             note_storage(host, tokens, unsaved)
@@ -80,8 +81,16 @@ class LoginRun:
         else:
             self._flight.land(error=host.gone(self._sign_in))
             host.storage.clear(self._sign_in)
+            self._restore()
             host.drop(tokens)
         host.notify()
+
+    def _restore(self) -> None:
+        """Store the pair of who is still signed in: this login may have stored its own in that place."""
+        host = self._host
+        current = host.auth.tokens
+        if current is not None:
+            note_storage(host, current, host.storage.save(current, takes_over=True))
 
     def _fail(self, error: BaseException) -> None:
         host = self._host

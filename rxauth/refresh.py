@@ -147,6 +147,7 @@ class RefreshRun:
             sign_in=spent.sign_in,
             generation=next_generation(),
         )
+        host.runtime.yield_point("new tokens are stored")
         unsaved = host.storage.save(tokens) if self._is_current() else None
         counted = tuple(at for at in host.auth.counted if now.mono - at < host.settings.excess_window)
         if is_premature(spent, now, self._refused) or is_premature(tokens, now, False):
@@ -154,6 +155,7 @@ class RefreshRun:
         accepted = host.conclude(TokensRefreshed(**self._about(), tokens=tokens, counted=counted), self._flight)
         if accepted:
             note_storage(host, tokens, unsaved)
+            host.runtime.yield_point("waiting calls are released")
             self._flight.land(tokens)
         else:
             self._flight.land(error=host.gone(spent.sign_in))

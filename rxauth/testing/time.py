@@ -91,7 +91,7 @@ class VirtualTime(Runtime):
         """Run what is ready, then move the clock to the next timer, up to `until` or until the condition holds."""
         while not condition():
             if self._ready:
-                self._ready.popleft().resume()
+                self._next().resume()
             elif self._timers and self._timers[0][0] <= until:
                 due, _, turn = heapq.heappop(self._timers)
                 if turn.number == turn.task.turn:
@@ -101,6 +101,10 @@ class VirtualTime(Runtime):
                 if until != float("inf"):
                     self._move_to(until)
                 return
+
+    def _next(self) -> _Task:
+        """Whose turn it is, of those who are ready."""
+        return self._ready.popleft()
 
     def _move_to(self, mono: float) -> None:
         self._wall += mono - self._mono

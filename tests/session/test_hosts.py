@@ -185,7 +185,7 @@ def test_a_subscriber_that_blocks_on_the_flights_thread_is_told() -> None:
 
     from rxauth.actions import TokensRefreshed
 
-    session.store.actions.of_type(TokensRefreshed).subscribe(on_action)
+    session.store.actions.of_type(TokensRefreshed).pipe(ops.take(1)).subscribe(on_action)
     done = threading.Event()
     session.store.actions.of_type(TokensRefreshed).subscribe(lambda _: done.set())
     session.fresh().run()

@@ -9,6 +9,7 @@ import pytest
 
 from rxauth import Session
 from rxauth.actions import StorageChanged, TokensRefreshed
+from rxauth.errors import LoginFailed, RefreshUnavailable, SessionChanged
 from rxauth.storage import Key, MemoryStorage, Record
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair, stale
@@ -100,6 +101,44 @@ def test_a_stored_sign_in_is_taken_up() -> None:
     assert again.auth.status == "signed_in"
     again.fresh().run()
     assert (refresher.posted, refresher.logins) == (["refresh-1"], [])
+
+
+def test_a_first_save_that_failed_takes_over_when_it_is_repeated() -> None:
+    """Found by the simulation: it was compared with the pair of who had been signed in before, and never stored."""
+    time, refresher, storage, session = with_storage()
+    storage.broken = True
+    session.sign_in(pair(time, 300, name="bob")).run()
+    assert session.auth.storage == "failing"
+    storage.broken = False
+    time.advance(301)
+    session.fresh().run()
+    record = storage.load()
+    assert record is not None
+    assert record.tokens.refresh == "refresh-1"
+    assert refresher.posted == ["refresh-bob"]
+    assert session.auth.storage == "ok"
+
+
+def test_a_login_that_is_overtaken_while_it_stores_leaves_the_record_of_who_is_signed_in() -> None:
+    """Found by the simulation."""
+    time, refresher, storage, session = with_storage()
+    slow = Caller(session.login(username="bob"))
+    original = storage.save
+
+    def save(record: Record, replaces: Key | None = None) -> bool:
+        time.sleep(0.5)
+        return original(record, replaces)
+
+    storage.save = save  # type: ignore[method-assign]
+    time.advance(0.4)
+    refresher.login_script = [RefreshUnavailable("503")]
+    session.login(username="eve")
+    time.advance(5)
+    assert isinstance(slow.error, SessionChanged | LoginFailed)
+    record = storage.load()
+    assert record is not None
+    assert session.auth.tokens is not None
+    assert record.tokens.refresh == session.auth.tokens.refresh == "refresh-0"
 
 
 def test_a_storage_that_can_not_be_read_is_reported(caplog: pytest.LogCaptureFixture) -> None:

@@ -176,6 +176,23 @@ def test_a_refusal_of_adas_token_after_bob_signed_in_refreshes_nothing() -> None
     assert session.fresh().run().access == "access-bob"
 
 
+@pytest.mark.parametrize("login", [300.0, RefreshUnavailable("503")], ids=["succeeds", "fails"])
+def test_a_refusal_of_adas_token_while_bob_signs_in_is_never_answered_with_bobs(login: Any) -> None:
+    """Found by the simulation: every call that came during a login was given its tokens."""
+    time, refresher, session = make(life=300)
+    refresher.login_script = [login]
+    adas = session.auth.tokens
+    session.login(username="bob").subscribe(lambda _: None, lambda _: None)
+    refused, left = Caller(session.replace(adas)), Caller(session.replace(adas))
+    left.subscription.dispose()
+    time.advance(2)
+    if isinstance(login, float):
+        assert isinstance(refused.error, SessionChanged)
+    else:
+        assert refused.access == "access-1", "bob did not come, so ada's call goes on"
+    assert (refused.ends, left.ends) == (1, 0)
+
+
 def test_equal_tokens_of_two_pairs_are_told_apart_by_generation() -> None:
     """Two tokens issued in the same second may be byte-identical."""
     time, refresher, session = make(life=300)

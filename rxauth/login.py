@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rxauth.actions import SignedIn, SignInFailed
-from rxauth.errors import LoginFailed
+from rxauth.errors import LoginFailed, RxAuthError
 from rxauth.flight import Flight, working
 from rxauth.refresh import Host, next_generation, note_storage
 from rxauth.refreshers.answers import failure_of
@@ -30,7 +30,11 @@ def revoke(host: Host, tokens: Tokens) -> None:
     try:
         pending.result()
     except Exception as error:
-        log.warning("rxauth: session %r: the server was not told of the logout: %s", host.name, type(error).__name__)
+        log.warning(
+            "rxauth: session %r: the server did not confirm the logout: %s",
+            host.name,
+            error if isinstance(error, RxAuthError) else type(error).__name__,
+        )
 
 
 class LoginRun:

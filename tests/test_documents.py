@@ -54,7 +54,7 @@ def test_the_snippets_run(document: Path, monkeypatch: pytest.MonkeyPatch, tmp_p
     if document.name == "origin.md":
         assert "profile, loaded with a token" in names["profile"]
         assert names["answer"] == {"message": "four"}
-        assert names["store"].state.echoes[-1] == "four"
+        assert "four" in names["store"].state.echoes
         assert names["loaded"][0]["message"].startswith("things for ")
 
 

@@ -22,7 +22,7 @@ from rxauth.errors import (
 )
 
 #: Which answers end the sign-in, beside those that say so themselves: statuses, or a function of the response.
-Final: TypeAlias = Collection[int] | Callable[[Any], bool]
+Final: TypeAlias = int | Collection[int] | Callable[[Any], bool]
 
 Kind = Literal["final", "transient", "in_doubt", "misconfigured", "crashed"]
 
@@ -67,9 +67,10 @@ def judge(response: Any, final: Final = ()) -> None:
     without a code is final; an answer without a readable body is not, unless `final` says so.
     """
     status: int = response.status_code
-    if final(response) if callable(final) else status in final:
+    finals = final if callable(final) else (final,) if isinstance(final, int) else final
+    if finals(response) if callable(finals) else status in finals:
         raise RefreshRefused(f"the token endpoint refused the refresh token ({status})", status_code=status)
-    body = _json(response.content)
+    body = parse_json(response.content)
     codes = set(_codes(body))
     said = next((f" {code}" for code in sorted(codes) if _HARMLESS_CODE.fullmatch(code)), "")
     what = f"the token endpoint answered {status}{said}"
@@ -108,10 +109,9 @@ def judge_login(response: Any) -> None:
     status: int = response.status_code
     try:
         judge(response)
-    except RefreshMisconfigured:
-        raise
-    except (RefreshRefused, RefreshUnavailable):
-        if status in (408, 425, 429) or status >= 500:
+    except (RefreshRefused, RefreshUnavailable, RefreshMisconfigured):
+        about_client = set(_codes(parse_json(response.content))) & _CLIENT_CODES
+        if about_client or status in (404, 405, 406, 408, 415, 425, 429) or not 400 <= status < 500:
             raise
         refused = RefreshRefused(f"the server refused the credentials ({status})", status_code=status)
         raise refused from None
@@ -147,7 +147,9 @@ def failure_of(error: BaseException) -> Failure:
         lost = _unreachable("the connection to the token endpoint broke before its answer", error)
         return Failure("in_doubt", _caused(lost, error))
     crashed = RefresherError(f"the refresh callable raised {type(error).__name__}")
-    crashed.__cause__ = error.with_traceback(_foreign_frames(error.__traceback__))
+    crashed.__cause__ = error
+    for link in _chain(error):
+        link.__traceback__ = _foreign_frames(link.__traceback__)
     return Failure("crashed", crashed)
 
 
@@ -177,13 +179,21 @@ def _caused(error: RxAuthError, cause: BaseException) -> RxAuthError:
 
 def without_frames(error: BaseException) -> BaseException:
     """The exception and all that it goes back to, without tracebacks."""
-    seen: BaseException | None = error
-    known: set[int] = set()
-    while seen is not None and id(seen) not in known:
-        known.add(id(seen))
-        seen.__traceback__ = None
-        seen = seen.__cause__ or seen.__context__
+    for link in _chain(error):
+        link.__traceback__ = None
     return error
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The exception and all that it goes back to, by cause or by context."""
+    found: dict[int, BaseException] = {}
+    queue: list[BaseException | None] = [error]
+    while queue:
+        link = queue.pop()
+        if link is not None and id(link) not in found:
+            found[id(link)] = link
+            queue += [link.__cause__, link.__context__]
+    return list(found.values())
 
 
 def _foreign_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -218,7 +228,8 @@ def parse_date(value: str | None) -> float | None:
         return None
 
 
-def _json(content: bytes) -> Any:
+def parse_json(content: bytes) -> Any:
+    """The decoded JSON, or None for what is none."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

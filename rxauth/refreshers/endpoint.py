@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict, get_args
 import httpx
 
 from rxauth.errors import InvalidTokens, RefreshUnavailable
-from rxauth.refreshers.answers import Final, judge, judge_login, parse_date
+from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
 from rxauth.runtime import Runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
@@ -71,7 +71,9 @@ class Endpoint:
             refresh_expires_key=options.get("refresh_expires_key"),
             expiry=options.get("expiry", "seconds"),
         )
-        self.final = options.get("final", ())
+        final = options.get("final", ())
+        self.final: Final = (final,) if isinstance(final, int) else final
+        self._as_form = (self.send if self.send in ("form", "json") else send) == "form"
         self.credentials = options.get("credentials")
         self.headers = dict(options.get("headers", {}))
         self.transport = options.get("transport")
@@ -97,15 +99,27 @@ class Endpoint:
 
     def refresh(self, url: str, tokens: Tokens, body: Mapping[str, str], auth: httpx.Auth | None = None) -> Tokens:
         """Spend `tokens.refresh`. Raises what `judge` says, `InvalidTokens`, or httpx's errors."""
-        secret = tokens.refresh or ""
-        headers: dict[str, str] = {}
+        headers, fields = self._carry(tokens.refresh or "")
+        return self.post(url, {**body, **fields}, headers, auth=auth, keep=tokens)
+
+    def logout(self, url: str, tokens: Tokens) -> None:
+        """Send the refresh token to be revoked, as it is sent to be spent. Raises `RefreshUnavailable` if refused."""
+        headers, fields = self._carry(tokens.refresh or "")
+        self.confirm(self.send_to(url, fields, headers))
+
+    @staticmethod
+    def confirm(response: httpx.Response) -> None:
+        """Raise `RefreshUnavailable` unless the answer is a success."""
+        if not response.is_success:
+            raise RefreshUnavailable(f"it answered {response.status_code}", status_code=response.status_code)
+
+    def _carry(self, secret: str) -> tuple[dict[str, str], dict[str, str]]:
+        """(headers, fields of the body) in which the refresh token travels."""
         if self.send == "header":
-            headers["Authorization"] = f"Bearer {secret}"
-        elif self.send == "cookie":
-            headers["Cookie"] = f"{self.refresh_field}={secret}"
-        else:
-            body = {**body, self.refresh_field: secret}
-        return self.post(url, body, headers, auth=auth, keep=tokens)
+            return {"Authorization": f"Bearer {secret}"}, {}
+        if self.send == "cookie":
+            return {"Cookie": f"{self.refresh_field}={secret}"}, {}
+        return {}, {self.refresh_field: secret}
 
     def post(
         self,
@@ -122,14 +136,14 @@ class Endpoint:
         response = self.send_to(url, body, headers, auth=auth)
         received = clock.now()
         judge_login(response) if keep is None else judge(response, self.final)
-        try:
-            answer = response.json()
-        except (ValueError, RecursionError):
-            raise InvalidTokens(
-                f"it is no JSON (status {response.status_code}, {len(response.content)} bytes)"
-            ) from None
-        if self.send == "cookie" and isinstance(answer, dict) and self.refresh_field in response.cookies:
-            answer = {**answer, self.fields.refresh_key or "refresh_token": response.cookies[self.refresh_field]}
+        answer = parse_json(response.content)  # not response.json(): its error would hold the text, tokens and all
+        if answer is None:
+            raise InvalidTokens(f"it is no JSON (status {response.status_code}, {len(response.content)} bytes)")
+        if self.send == "cookie":
+            set_cookies = [cookie.value for cookie in response.cookies.jar if cookie.name == self.refresh_field]
+            if set_cookies:
+                path = self.fields.under.split(".") if self.fields.under else []
+                answer = _with(answer, path, self.fields.refresh_key or "refresh_token", set_cookies[-1])
         return Tokens.from_response(
             answer,
             fields=self.fields,
@@ -150,12 +164,17 @@ class Endpoint:
         """POST `body` as the server wants it and return the answer, read to its end."""
         timeout = httpx.Timeout(10.0, read=READ_TIMEOUT)
         transport = _Lent(self.transport) if self.transport is not None else None
-        encoded: dict[str, Any] = {"data": body} if self.send == "form" else {"json": body} if body else {}
+        encoded: dict[str, Any] = {"data": body} if self._as_form else {"json": body} if body else {}
         with (
             httpx.Client(transport=transport, timeout=timeout, verify=_tls()) as client,
             client.stream("POST", url, headers={**self.headers, **(headers or {})}, auth=auth, **encoded) as response,
         ):
-            content = _read(response)
+            try:
+                content = _read(response)
+            except httpx.DecodingError:
+                if response.is_success:
+                    raise
+                content = b""  # an error page that was compressed badly is still an answer
         return httpx.Response(
             response.status_code, headers=_plain(response.headers), content=content, request=response.request
         )
@@ -181,8 +200,12 @@ def check_url(url: str | None) -> None:
     """Raise a ValueError unless `url` is absolute (None is fine)."""
     if url is None:
         return
-    parsed = httpx.URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    try:
+        parsed = httpx.URL(url)
+        is_absolute = parsed.scheme in ("http", "https") and bool(parsed.host)
+    except httpx.InvalidURL:
+        is_absolute = False
+    if not is_absolute:
         raise ValueError(f"expected an absolute URL such as 'https://auth.example.com/token', got {url!r}")
 
 
@@ -190,6 +213,20 @@ def origin_of(url: str) -> str:
     """scheme://host[:port] of an absolute URL."""
     parsed = httpx.URL(url)
     return str(parsed.copy_with(raw_path=b"", username="", password="", fragment=None)).rstrip("/")
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return str(httpx.URL(url).copy_with(username=None, password=None))
+
+
+def _with(answer: Any, path: list[str], key: str, value: str | None) -> Any:
+    """The decoded answer with one more field, in the object at the end of the path."""
+    if not isinstance(answer, dict):
+        return answer
+    if not path:
+        return {**answer, key: value}
+    return {**answer, path[0]: _with(answer.get(path[0]), path[1:], key, value)}
 
 
 def _plain(headers: httpx.Headers) -> list[tuple[str, str]]:
@@ -205,8 +242,11 @@ def _read(response: httpx.Response) -> bytes:
     for chunk in response.iter_bytes():
         content += chunk
         if len(content) > MAX_ANSWER or time.monotonic() > end:
+            long = f"longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s"
+            if response.is_success:
+                raise InvalidTokens(f"it is {long}")
             raise RefreshUnavailable(
-                f"the token endpoint's answer is longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s",
+                f"the token endpoint's answer is {long}",
                 cause="endless answer",
                 status_code=response.status_code,
                 repeat=False,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, get_args
 from urllib.parse import quote_plus
 
 import httpx
 
-from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_url
+from rxauth.errors import OriginNotAllowed
+from rxauth.origins import is_safe, parse_origin, show
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_url, origin_of, without_password
 from rxauth.tokens import Tokens
 
 ClientAuth = Literal["basic", "body"]
@@ -51,13 +53,21 @@ class OAuth2:
         options: EndpointOptions,
     ) -> None:
         check_url(logout_url)
+        if client_auth not in get_args(ClientAuth):
+            raise ValueError(f"client_auth must be one of {', '.join(get_args(ClientAuth))}; got {client_auth!r}")
         if client_secret is not None and client_id is None:
             raise ValueError("client_secret without client_id; pass both")
         self._token_url, self._logout_url, self._scope = token_url, logout_url, scope
         self._endpoint = Endpoint(token_url, options, send="form", refresh_field="refresh_token")
+        self._check_logout_url()
         self._auth: httpx.Auth | None = None
         self._client: dict[str, str] = {}
         if client_id is not None and client_secret is not None and client_auth == "basic":
+            if self._endpoint.send == "header":
+                raise ValueError(
+                    "send='header' puts the refresh token where the client's Basic authentication goes; "
+                    "say client_auth='body'"
+                )
             self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
         elif client_id is not None:
             self._client = {"client_id": client_id, **({"client_secret": client_secret} if client_secret else {})}
@@ -80,7 +90,15 @@ class OAuth2:
     def logout(self, tokens: Tokens) -> None:
         if self._logout_url is not None and tokens.refresh is not None:
             body = {"token": tokens.refresh, "token_type_hint": "refresh_token", **self._client}
-            self._endpoint.send_to(self._logout_url, body, auth=self._auth)
+            self._endpoint.confirm(self._endpoint.send_to(self._logout_url, body, auth=self._auth))
 
     def __repr__(self) -> str:
-        return f"oauth2({self._token_url!r})"
+        return f"oauth2({without_password(self._token_url)!r})"
+
+    def _check_logout_url(self) -> None:
+        """The refresh token goes there too. Whether it may go to the token endpoint, the session decides."""
+        if self._logout_url is None:
+            return
+        origin = parse_origin(origin_of(self._logout_url))
+        if not is_safe(origin) and origin != parse_origin(origin_of(self._token_url)):
+            raise OriginNotAllowed(f"the refresh token would go to {show(origin)} in the clear; use https")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from rxauth.refreshers.endpoint import Endpoint, EndpointOptions
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, without_password
 from rxauth.tokens import Tokens
 
 
@@ -31,6 +31,9 @@ class SimpleJWT:
     def __init__(
         self, url: str, login_path: str, refresh_path: str, logout_path: str | None, options: EndpointOptions
     ) -> None:
+        for name, path in (("login", login_path), ("refresh", refresh_path), ("logout", logout_path)):
+            if path is not None and not path.startswith("/"):
+                raise ValueError(f"{name}_path must begin with a slash, or it becomes part of the host; got {path!r}")
         self._login_url = url + login_path
         self._refresh_url = url + refresh_path
         self._logout_url = None if logout_path is None else url + logout_path
@@ -46,7 +49,7 @@ class SimpleJWT:
 
     def logout(self, tokens: Tokens) -> None:
         if self._logout_url is not None and tokens.refresh is not None:
-            self._endpoint.send_to(self._logout_url, {self._endpoint.refresh_field: tokens.refresh})
+            self._endpoint.logout(self._logout_url, tokens)
 
     def __repr__(self) -> str:
-        return f"simplejwt({self._refresh_url!r})"
+        return f"simplejwt({without_password(self._refresh_url)!r})"

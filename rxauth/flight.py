@@ -101,7 +101,7 @@ class Single(Observable[T]):
 
     Who subscribes, or awaits, on a running event loop is called back on that loop, also behind `.pipe(...)`; anybody
     else in the thread that has the outcome. `.run()` blocks, which is allowed on the thread of a running loop too, but
-    raises `WouldDeadlock` on the thread that does the work.
+    raises `WouldDeadlock` on the thread that does the work. On trio an await waits in a thread.
     """
 
     def __init__(self, join: Join[T], runtime: Runtime | None = None, owner: object = None) -> None:
@@ -134,7 +134,9 @@ class Single(Observable[T]):
         return Disposable(leave)
 
     def __await__(self) -> Generator[Any, None, T]:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
+        if loop is None:
+            return (yield from _on_trio(self).__await__())
         future: asyncio.Future[T] = loop.create_future()
 
         def settle(value: T | None, error: Exception | None) -> None:
@@ -225,6 +227,13 @@ def share_replayed() -> Callable[[Observable[T]], Observable[T]]:
         return Single(join)
 
     return operator
+
+
+async def _on_trio(single: Single[T]) -> T:
+    """An await where no asyncio loop runs: httpx works on trio, too. A thread waits in our place."""
+    from anyio.to_thread import run_sync  # httpx depends on it
+
+    return await run_sync(single.run, abandon_on_cancel=True)
 
 
 def landed(value: T | None = None, error: Exception | None = None) -> Join[T]:

@@ -127,6 +127,28 @@ def test_ten_clients_on_one_session_refresh_once() -> None:
         assert server.posts == 1
 
 
+def test_calls_on_trio_wait_for_one_refresh() -> None:
+    import trio
+
+    statuses: list[int] = []
+    with TokenServer(token_latency=0.05) as server:
+        session = signed_in(server, expired=True)
+
+        async def main() -> None:
+            async def get() -> None:
+                statuses.append((await client.get("/api/me/")).status_code)
+
+            async with httpx.AsyncClient(auth=BearerAuth(session), base_url=server.url) as client:
+                async with trio.open_nursery() as nursery:
+                    for _ in range(20):
+                        nursery.start_soon(get)
+                server.revoke_access()
+                await get()
+
+        trio.run(main)
+        assert (statuses, server.posts) == ([200] * 21, 2)
+
+
 def test_a_post_reaches_the_api_once_with_a_good_token() -> None:
     """B18"""
     with TokenServer(token_latency=0.05) as server:

@@ -172,12 +172,12 @@ class _Sending:
         if self._turns is not None:
             self._turns.cancel()
         for entry in list(self._entries.values()):
-            self._cancel(entry)
+            self.cancel(entry)
 
     def _start(self, entry: Entry, done: Any) -> Any:
         entry.done = done
         self.sender.start(entry)
-        return lambda: self._cancel(entry)
+        return lambda: self.cancel(entry)
 
     def _accept(self, entry: Entry) -> None:
         self._entries[entry.id] = entry
@@ -191,7 +191,8 @@ class _Sending:
         self._out.on_next(ApiSkipped(entry.call, why, id=entry.id))
         _answer(entry.call, error=CallSkipped(f"{describe(entry.call)} was not sent: it {_skipped(why)}", why=why))
 
-    def _cancel(self, entry: Entry) -> None:
+    def cancel(self, entry: Entry) -> None:
+        """End the call, unless it is over."""
         if entry.ended:
             return
         error = CallCancelled(f"{describe(entry.call)} was cancelled before its answer came")

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
 
-from rxauth.errors import TokenRejected
+from rxauth.errors import CallCancelled, TokenRejected
 from rxauth.flight import Flight, Leave, Loop, Settle, Single
 from rxauth.policies import OneAtATime, Policy, Turns
 from rxauth.runtime import Runtime, running_loop
@@ -165,11 +165,9 @@ class _Effect:
         self._work.disposable = Disposable(lambda: (task.cancel(), None)[1])
 
     def _settled(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            if not self._cancelled:
-                self._finish()
+        if self._cancelled:
             return
-        error = task.exception()
+        error = CallCancelled("the effect was cancelled") if task.cancelled() else task.exception()
         if error is None:
             self._out.on_next(task.result())
             self._finish()
@@ -263,7 +261,7 @@ class _Gated:
 
     def _settled(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
-            self._fail(cast(Exception, asyncio.CancelledError("the function action was cancelled")))
+            self._fail(CallCancelled("the function action was cancelled"))
         elif (error := task.exception()) is not None:
             self._fail(cast(Exception, error))
         else:

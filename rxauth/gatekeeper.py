@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
@@ -22,7 +23,7 @@ from rxauth.errors import (
 )
 from rxauth.flight import Flight, Leave, Loop, Settle, stay, working
 from rxauth.login import revoke
-from rxauth.refresh import RefreshRun, is_about
+from rxauth.refresh import RefreshRun, is_about, is_current
 from rxauth.refreshers.protocol import Refresher
 from rxauth.runtime import LINGER, Instant, Runtime
 from rxauth.settings import Settings
@@ -150,9 +151,12 @@ class Gatekeeper(Generic[S]):
                 self._flight = None
             if for_login is not None and for_login[1] is flight:
                 self._login = None
+            if not is_current(action, self.auth):
+                return False  # and nobody hears of it: an app would take the end of that sign-in for the end of this
             try:
                 self.store.commit(action)
             except StoreClosed:
+                self._closed = True  # no logout: the tokens are good, and stored where they outlive us
                 return False
             except Exception as error:
                 # A reducer of the app failed. The tokens must not be lost with it: the next caller tries once more.
@@ -216,8 +220,10 @@ class Gatekeeper(Generic[S]):
         if self._unpublished is not None and not self._publish_again(take_off):
             return None, self.gone("")
         auth, now = self.auth, self.runtime.now()
-        if auth.status == "signing_in" and self._login is not None:
-            return self._login[1]
+        if auth.status == "signing_in":
+            if self._login is not None:
+                return self._login[1]
+            auth = replace(auth, status=auth.resume)  # that login is another process's: we are its fork
         tokens = auth.tokens
         if tokens is None:
             return None, refusal(auth)
@@ -270,7 +276,7 @@ class Gatekeeper(Generic[S]):
         except Exception as error:
             failed = error  # the refresh itself does not need that reducer
             take_off.append(lambda: self.store.report(failed, f"session {self.name}", started))
-        take_off.append(lambda: self._spawn(run.run, new))
+        take_off.append(lambda: self._spawn(run.run, new, lambda error: _failed(started, error)))
         take_off.append(self.store.notify)
         return new
 
@@ -280,16 +286,22 @@ class Gatekeeper(Generic[S]):
 
         take_off.append(release)
 
-    def _spawn(self, work: Callable[[], None], flight: Flight[Tokens]) -> None:
+    def _spawn(
+        self,
+        work: Callable[[], None],
+        flight: Flight[Tokens],
+        failed: Callable[[RefreshUnavailable], SessionEvent],
+    ) -> None:
+        """Start a flight's thread; `failed` makes the event that says that there is none."""
         try:
             # At the interpreter's exit the server may have rotated already: the new pair has to reach its storage.
             linger = LINGER if self.storage.is_shared else 0.0
             self.runtime.spawn(working(work, self), "rxauth-flight", linger=linger)
         except RuntimeError as error:  # out of threads
-            with self._lock:
-                self._flight = self._login = None
-            unavailable = RefreshUnavailable(f"no thread can be started for the refresh: {error}", cause="no thread")
+            unavailable = RefreshUnavailable(f"no thread can be started: {error}", cause="no thread")
+            self.conclude(failed(unavailable), flight)
             flight.land(error=unavailable)
+            self.notify()
 
     def _excess(self, auth: AuthState, tokens: Tokens, now: Instant, refused: bool) -> TooManyRefreshes | None:
         """The error, if this would be one refresh too many of those that speak of an API which refuses every token."""
@@ -334,6 +346,16 @@ class Gatekeeper(Generic[S]):
 
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid() and not self.storage.is_shared
+
+
+def _failed(started: RefreshStarted, error: RefreshUnavailable) -> RefreshFailed:
+    return RefreshFailed(
+        session=started.session,
+        sign_in=started.sign_in,
+        generation=started.generation,
+        at=started.at,
+        error=error.again(),
+    )
 
 
 class _AfterLogin:

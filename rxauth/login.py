@@ -77,9 +77,11 @@ class LoginRun:
     def _land(self, tokens: Tokens) -> None:
         host = self._host
         # A login that was overtaken stores nothing: it would replace what the other one has stored.
-        unsaved = host.storage.save(tokens, takes_over=True) if host.auth.pending == self._sign_in else None
+        unsaved = host.storage.save(tokens, lambda: host.auth.pending == self._sign_in)
         signed_in = SignedIn(session=host.name, sign_in=self._sign_in, at=host.runtime.now(), tokens=tokens)
         if host.conclude(signed_in, self._flight):
+            if unsaved is None and host.storage.is_behind(tokens):  # a refresh of who was signed in came in between
+                unsaved = host.storage.save(tokens, lambda: host.auth.generation == tokens.generation)
             note_storage(host, tokens, unsaved)
             self._flight.land(tokens)
         else:
@@ -93,8 +95,9 @@ class LoginRun:
         """Store the pair of who is still signed in: this login may have stored its own in that place."""
         host = self._host
         current = host.auth.tokens
-        if current is not None:
-            note_storage(host, current, host.storage.save(current, takes_over=True))
+        if current is not None and host.storage.is_behind(current):
+            still = lambda: host.auth.generation == current.generation  # noqa: E731
+            note_storage(host, current, host.storage.save(current, still))
 
     def _fail(self, error: BaseException) -> None:
         host = self._host

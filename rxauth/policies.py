@@ -137,12 +137,16 @@ class OneAtATime:
             if self._busy:
                 return
             self._busy = True
-        try:
-            while True:
-                with self._lock:
-                    if not self._queue:
-                        return
-                    call = self._queue.popleft()
+        raised: BaseException | None = None
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._busy = False  # under the lock: who comes later must not think that we are still here
+                    break
+                call = self._queue.popleft()
+            try:
                 call()
-        finally:
-            self._busy = False
+            except BaseException as error:
+                raised = raised or error  # what others queued meanwhile has nobody else to tell it
+        if raised is not None:
+            raise raised

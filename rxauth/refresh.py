@@ -148,7 +148,7 @@ class RefreshRun:
             generation=next_generation(),
         )
         host.runtime.yield_point("new tokens are stored")
-        unsaved = host.storage.save(tokens) if self._is_current() else None
+        unsaved = host.storage.save(tokens, self._is_current)
         counted = tuple(at for at in host.auth.counted if now.mono - at < host.settings.excess_window)
         if is_premature(spent, now, self._refused) or is_premature(tokens, now, False):
             counted = (*counted, now.mono)
@@ -213,9 +213,10 @@ class RefreshRun:
         host.notify()
 
     def _catch_up(self) -> None:
-        storage = self._host.storage
-        if storage.is_behind:
-            note_storage(self._host, self._spent, storage.catch_up())
+        """Store the pair that could not be stored: before the post, because afterwards its refresh token is spent."""
+        storage, spent = self._host.storage, self._spent
+        if storage.is_behind(spent):
+            note_storage(self._host, spent, storage.save(spent, self._is_current))
 
 
 def note_storage(host: Host, tokens: Tokens, error: Exception | None) -> None:
@@ -230,6 +231,13 @@ def note_storage(host: Host, tokens: Tokens, error: Exception | None) -> None:
                 error=error,
             )
         )
+
+
+def is_current(action: SessionEvent, auth: AuthState) -> bool:
+    """True when `action` is about the pair, or the login, of now."""
+    if isinstance(action, RefreshEvent):
+        return (action.sign_in, action.generation) == (auth.sign_in, auth.generation)
+    return action.sign_in == auth.pending
 
 
 def is_about(action: SessionEvent, auth: AuthState) -> bool:

@@ -48,6 +48,8 @@ class Owner(Protocol):
 
     def fail(self, entry: Entry, error: Exception) -> None: ...
 
+    def cancel(self, entry: Entry) -> None: ...
+
 
 class Sender:
     """What both ways of sending share: first the gate, then a queue of what may be sent, `limit` at a time.
@@ -195,6 +197,9 @@ class AsyncSender(Sender):
         try:
             request, auth = self._build(entry)
             response = await self._client.send(request, auth=auth)
+        except asyncio.CancelledError:  # by us, by the end of the loop, or from inside of the client
+            self._owner.cancel(entry)
+            raise
         except Exception as error:
             self._fail(entry, error)
         else:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from reactivex import Observable
 
-from rxauth.actions import Login, Logout, Refresh, SignedIn, SignedOut, SigningIn
+from rxauth.actions import Login, Logout, Refresh, SignedIn, SignedOut, SignInFailed, SigningIn
 from rxauth.closing import Closing
 from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed
 from rxauth.explain import explain
@@ -226,7 +226,11 @@ class Session(Closing, Gatekeeper[S]):
             self.store.commit(SigningIn(session=self.name, sign_in=sign_in, at=self.runtime.now()))
         if before is not None:
             before[1].land(error=SessionChanged("another login began, so this one does not count"))
-        self._spawn(LoginRun(self, flight, sign_in, fetch, given).run, flight)
+        self._spawn(
+            LoginRun(self, flight, sign_in, fetch, given).run,
+            flight,
+            lambda error: SignInFailed(session=self.name, sign_in=sign_in, at=self.runtime.now(), error=error.again()),
+        )
         self.store.notify()
         return Single(flight.join, self.runtime, self)
 
@@ -235,7 +239,7 @@ class Session(Closing, Gatekeeper[S]):
         if tokens is not None:
             given = self._checked(tokens)
             pair = replace(given, sign_in=secrets.token_hex(8), generation=next_generation())
-            self.storage.save(pair, takes_over=True)
+            self.storage.save(pair, lambda: True)
         else:
             try:
                 record = self.storage.load()
@@ -245,6 +249,7 @@ class Session(Closing, Gatekeeper[S]):
             if record is None:
                 return
             pair = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
+            self.storage.adopt(pair)
         now = self.runtime.now()
         self.store.commit(SigningIn(session=self.name, sign_in=pair.sign_in, at=now))
         self.store.commit(SignedIn(session=self.name, sign_in=pair.sign_in, at=now, tokens=pair))

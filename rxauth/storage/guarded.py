@@ -31,12 +31,9 @@ class GuardedStorage:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._last: Latch | None = None
+        #: What the storage holds, and which pair of this process that is.
         self._stored: Key | None = None
-        self._unsaved: Tokens | None = None
-        #: The generation saved last: what was made before it comes too late, whosever it is.
-        self._newest = 0
-        #: The sign-in of which nothing has been stored yet, because its first save failed.
-        self._owed = ""
+        self._holds: Key | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -54,47 +51,40 @@ class GuardedStorage:
             self._stored = record.key if record is not None else None
             return record
 
-    def save(self, tokens: Tokens, *, takes_over: bool = False) -> Exception | None:
-        """Store the pair in the place of the one stored last, or of whatever there is (`takes_over`: a new sign-in).
+    def adopt(self, tokens: Tokens) -> None:
+        """These are the tokens of the record that was loaded."""
+        self._holds = (tokens.sign_in, tokens.generation)
 
-        Returns the error, if it failed. The pair is then saved by the next `catch_up()`. A pair whose predecessor is
-        gone from the storage (a logout was quicker), or one older than what is stored, is not saved, which is no error.
+    def is_behind(self, tokens: Tokens) -> bool:
+        """True unless this pair is what was stored last: its save failed, or somebody else's came after it."""
+        return self._holds != (tokens.sign_in, tokens.generation)
+
+    def save(self, tokens: Tokens, wanted: Callable[[], bool]) -> Exception | None:
+        """Store the pair in the place of its sign-in's last one, or else of whatever there is.
+
+        Returns the error, if it failed. Nothing is stored, which is no error, if it is not `wanted` when its turn comes
+        (a logout, or another sign-in, was quicker).
         """
         with self._turn():
-            if tokens.generation < self._newest:
+            mine = self._stored is not None and self._stored[0] == tokens.sign_in
+            if not wanted():
                 return None
             record = Record(tokens.sign_in, tokens.generation, tokens)
-            first = takes_over or self._owed == tokens.sign_in
-            replaces = None if first else self._stored or (tokens.sign_in, -1)
+            replaces = self._stored if mine else None
             try:
                 stored = self._limited(lambda: self._storage.save(record, replaces))
             except Exception as error:
                 log.warning("rxauth: the tokens could not be saved: %s: %s", type(error).__name__, error)
-                self._unsaved = tokens
-                self._owed = tokens.sign_in if first else self._owed
                 return error
-            self._unsaved, self._owed = None, ""
             if stored:
-                self._stored, self._newest = record.key, record.generation
+                self._stored = self._holds = record.key
             return None
-
-    def catch_up(self) -> Exception | None:
-        """Save what could not be saved: before a post, because afterwards the stored refresh token is a spent one."""
-        return self.save(self._unsaved) if self._unsaved is not None else None
-
-    @property
-    def is_behind(self) -> bool:
-        return self._unsaved is not None
 
     def clear(self, sign_in: str) -> Exception | None:
         """Remove the sign-in's record. Returns the error, if it failed."""
         with self._turn():
-            if self._unsaved is not None and self._unsaved.sign_in == sign_in:
-                self._unsaved = None
-            if self._owed == sign_in:
-                self._owed = ""
             if self._stored is not None and self._stored[0] == sign_in:
-                self._stored, self._newest = None, 0
+                self._stored = self._holds = None
             try:
                 self._limited(lambda: self._storage.clear(sign_in))
             except Exception as error:

@@ -152,6 +152,7 @@ def test_a_refresh_that_lands_too_late_touches_nobody(outcome: Any, then: str) -
     time.advance(5)
     assert session.auth == before
     assert states == [before]
+    assert events == []
     assert session.auth.tokens is None or session.auth.tokens.access == "access-bob"
 
 

@@ -59,18 +59,35 @@ class Violation(AssertionError):
     """An invariant that did not hold."""
 
 
+class Storage(MemoryStorage):
+    """A storage that fails, or is slow, now and then."""
+
+    def __init__(self, time: VirtualTime, dice: random.Random) -> None:
+        super().__init__()
+        self._time, self._dice = time, dice
+        self.faults = True
+
+    def save(self, record: Record, replaces: Key | None = None) -> bool:
+        self._time.sleep(self._dice.choice((0.0, 0.0, 0.5)))
+        if self.faults and self._dice.random() < 0.1:
+            raise OSError("disk full")
+        return super().save(record, replaces)
+
+
 @dataclass
 class Server:
     """A token server that rotates, detects reuse, and meets faults as long as `faults` is true."""
 
     time: VirtualTime
     dice: random.Random
+    storage: Storage
+    wrong: list[str]
     faults: bool = True
     number: int = 0
-    active: list[float] = field(default_factory=list)
+    active: list[tuple[str, float]] = field(default_factory=list)
     current: dict[str, str] = field(default_factory=dict)
     spent: dict[str, str] = field(default_factory=dict)
-    unheard: set[str] = field(default_factory=set)
+    unheard: dict[str, float] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)
     refused: bool = False
 
@@ -96,13 +113,25 @@ class Server:
         token = tokens.refresh
         assert token is not None
         now = self.time.now().mono
-        if [began for began in self.active if now - began < 89.0]:
-            raise Violation("two posts at once")
-        self.active.append(now)
+        family = token.partition("/")[0]
+        self._judge(token, family, now)
+        self.active.append((family, now))
         try:
             return self._answer(token)
         finally:
-            self.active.remove(now)
+            self.active.remove((family, now))
+
+    def _judge(self, token: str, family: str, now: float) -> None:
+        """What a post may not be. Noted, not raised: the session would take it for a refresher that crashed."""
+        if [began for other, began in self.active if other == family and now - began < 89.0]:
+            self.wrong.append("two posts of one sign-in at once")
+        if token in self.spent and token not in self.unheard:
+            self.wrong.append(f"the spent refresh token {token} was posted again, although its answer had come")
+        if now - self.unheard.get(token, -1e9) < 4.9:
+            self.wrong.append("an unanswered try was repeated at once")
+        stored = self.storage.load()
+        if not self.storage.faults and (stored is None or stored.tokens.refresh != token):
+            self.wrong.append("what is stored was not brought up to date before a post")
 
     def _answer(self, token: str) -> Any:
         kinds = ("ok", "ok", "ok", "503", "unreachable", "lost", "late", "refused", "odd", "stale")
@@ -113,8 +142,6 @@ class Server:
         if kind == "503":
             raise RefreshUnavailable("503", status_code=503)
         family = token.partition("/")[0]
-        if token in self.spent and token not in self.unheard:
-            raise Violation(f"the spent refresh token {token} was posted again, although its answer had come")
         if token in self.spent or family in self.dead or kind == "refused":
             self.dead.add(family)
             self.refused = True
@@ -122,29 +149,15 @@ class Server:
         self.spent[token] = family
         pair = self.issue(family)
         if kind in ("lost", "odd", "late"):
-            self.unheard.add(token)
+            self.unheard[token] = self.time.now().mono
         if kind == "lost":
             raise httpx.ReadError("reset")
         if kind == "odd":
             return {"no": "tokens"}
         if kind == "late":
             self.time.sleep(self.dice.choice((31.0, 50.0, 100.0)))
+            self.unheard.pop(token, None)
         return {**pair, "expires_in": 0.0} if kind == "stale" else pair
-
-
-class Storage(MemoryStorage):
-    """A storage that fails, or is slow, now and then."""
-
-    def __init__(self, time: VirtualTime, dice: random.Random) -> None:
-        super().__init__()
-        self._time, self._dice = time, dice
-        self.faults = True
-
-    def save(self, record: Record, replaces: Key | None = None) -> bool:
-        self._time.sleep(self._dice.choice((0.0, 0.0, 0.5)))
-        if self.faults and self._dice.random() < 0.1:
-            raise OSError("disk full")
-        return super().save(record, replaces)
 
 
 class World:
@@ -153,8 +166,9 @@ class World:
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
         self.time = Interleaving(self.dice)
-        self.server = Server(self.time, self.dice)
+        self.wrong: list[str] = []
         self.storage = Storage(self.time, self.dice)
+        self.server = Server(self.time, self.dice, self.storage, self.wrong)
         self.session: Session[Any] = Session(
             self.server,
             storage=self.storage,
@@ -163,7 +177,6 @@ class World:
             refresh_ahead=self.dice.choice((0.0, None)),
         )
         self.calls = self.ends = 0
-        self.wrong: list[str] = []
         self.shown: Any = None
         self.ended: list[SessionEnded] = []
         self.users_left = False
@@ -191,9 +204,14 @@ class World:
     def _actor(self, act: Any) -> Any:
         pause = self.dice.choice((0.0, 0.05, 0.2, 1.0, LIFE - 3, LIFE + 1, 2 * LIFE))
 
+        again = [self.dice.choice((0.0, 0.1, 0.3, 0.4, 0.6)) for _ in range(self.dice.randrange(3))]
+
         def run() -> None:
             self.time.sleep(pause)
             act(self)
+            for wait in again:
+                self.time.sleep(wait)
+                act(self)
 
         return run
 
@@ -243,7 +261,7 @@ class World:
 
     def switch(self) -> None:
         self.users_left = True
-        self._sign_in(f"bob{self.dice.randrange(1000)}")
+        self._sign_in(f"bob{self.server.number}x")
 
     def login(self) -> None:
         self.users_left = True
@@ -303,6 +321,7 @@ class World:
         stored = self.storage.load()
         if stored is None or stored.tokens.refresh != tokens.refresh:
             raise Violation("what is stored is not the current pair")
+        self._check_ends()
 
 
 ACTORS = (

@@ -82,6 +82,29 @@ def test_close_cancels_what_runs_then_completes() -> None:
     assert bench(work) == ["actions", "states"]
 
 
+def test_a_call_whose_client_is_cancelled_from_inside_ends_all_the_same() -> None:
+    async def work(bench: Bench) -> list[str]:
+        async def cancelled(asked: httpx.Request) -> httpx.Response:
+            raise asyncio.CancelledError
+
+        store = Store(auth_reducer, AuthState())
+        session = Session(refresh, store=store, tokens=Tokens("t", expires_at=4e9))
+        log: list[Any] = []
+        store.actions.subscribe(log.append)
+        client = httpx.AsyncClient(transport=httpx.MockTransport(cancelled), base_url=URL)
+        store.add_epic(api_epic(client, session, policy="in_order"))
+        for _ in range(2):
+            with pytest.raises(CallCancelled):
+                await asyncio.wait_for(asyncio.ensure_future(_awaited(request(store, Echo("hi")))), 10)
+        return [type(action).__name__ for action in log]
+
+    assert bench(work) == ["Echo", "ApiStarted", "ApiCancelled"] * 2
+
+
+async def _awaited(single: Any) -> Any:
+    return await single
+
+
 def test_close_sends_nothing_of_what_was_queued() -> None:
     async def work(bench: Bench) -> int:
         bench.api.gate.clear()

@@ -1,0 +1,168 @@
+"""Accidents in mid-flight: a store that closes, threads that can not be started, effects that are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import Subject
+
+from rxauth import AuthState, Session, Store, Tokens, auth_reducer
+from rxauth.errors import CallCancelled, RefreshUnavailable, SessionClosed
+from rxauth.policies import OneAtATime
+from rxauth.storage import MemoryStorage
+from rxauth.testing import VirtualTime
+from tests.kit import Caller, FakeRefresher, make, pair, stale
+
+
+def test_a_store_that_closes_during_a_refresh_is_no_logout() -> None:
+    """The new pair is stored and good; it must not be revoked at the server."""
+    time = VirtualTime()
+    refresher, storage = FakeRefresher(time), MemoryStorage()
+    store = Store(auth_reducer, AuthState())
+    session = Session(
+        refresher, store=store, select=lambda state: state, tokens=stale(time), runtime=time, storage=storage
+    )
+    caller = Caller(session.fresh())
+    time.advance(0.1)
+    store.close()
+    time.advance(1)
+    assert isinstance(caller.error, SessionClosed)
+    assert refresher.logouts == []
+    record = storage.load()
+    assert record is not None
+    assert record.tokens.refresh == "refresh-1"
+
+
+class NoThreads(VirtualTime):
+    """Starts no flight while `broken`."""
+
+    broken = False
+
+    def spawn(self, work: Any, name: str, *, linger: float = 0.0) -> None:
+        if self.broken and name == "rxauth-flight":
+            raise RuntimeError("can't start new thread")
+        super().spawn(work, name, linger=linger)
+
+
+def test_a_login_without_a_thread_leaves_the_refresh_on_the_wire_alone() -> None:
+    time = NoThreads()
+    refresher = FakeRefresher(time)
+    session = Session(refresher, tokens=stale(time), runtime=time)
+    first = Caller(session.fresh())
+    time.advance(0.1)
+    time.broken = True
+    login = Caller(session.login(username="bob"))
+    second = Caller(session.fresh())
+    time.advance(1)
+    assert isinstance(login.error, RefreshUnavailable)
+    assert first.access == second.access == "access-1"
+    assert refresher.posted == ["refresh-0"]
+    assert session.auth.status == "signed_in"
+    assert {session.fresh().run().access for _ in range(3)} == {"access-1"}
+    assert refresher.posts == 1
+
+
+def test_a_refresh_without_a_thread_fails_and_the_next_call_tries_again() -> None:
+    time = NoThreads()
+    refresher = FakeRefresher(time)
+    session = Session(refresher, tokens=stale(time), runtime=time)
+    time.broken = True
+    with pytest.raises(RefreshUnavailable, match="no thread can be started"):
+        session.fresh().run()
+    time.broken = False
+    assert session.fresh().run().access == "access-1"
+
+
+def test_a_late_refusal_of_adas_token_is_not_announced_to_bob() -> None:
+    """B51: an app shows its login page on `SessionEnded`."""
+    from rxauth.actions import RefreshEvent
+    from rxauth.errors import RefreshRefused
+
+    time, refresher, session = make()
+    refresher.latency, refresher.script = 1.0, [RefreshRefused()]
+    Caller(session.fresh())
+    time.advance(0.5)
+    session.sign_in(pair(time, 300, name="bob")).run()
+    events: list[Any] = []
+    session.store.actions.of_type(RefreshEvent).subscribe(events.append)
+    time.advance(5)
+    assert events == []
+
+
+def test_values_that_two_threads_emit_are_all_delivered() -> None:
+    """The second thread comes while the first is about to leave."""
+    delivered: list[int] = []
+    about_to_leave, may_leave = threading.Event(), threading.Event()
+
+    class Lock:
+        """Stops the first thread between seeing an empty queue and leaving."""
+
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+            self.entered = 0
+
+        def __enter__(self) -> None:
+            self._lock.acquire()
+            self.entered += 1
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+            if self.entered == 3:
+                about_to_leave.set()
+                assert may_leave.wait(10)
+
+    subject: Subject[int] = Subject()
+    subject.subscribe(delivered.append)
+    one = OneAtATime(subject)
+    one._lock = Lock()  # type: ignore[assignment]
+    first = threading.Thread(target=one.on_next, args=(1,))
+    first.start()
+    assert about_to_leave.wait(10)
+    one.on_next(2)
+    may_leave.set()
+    first.join(10)
+    assert delivered == [1, 2]
+
+
+def test_a_cancelled_effect_is_its_items_failure() -> None:
+    async def main() -> list[Any]:
+        session = Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
+
+        async def effect(item: int, tokens: Tokens) -> int:
+            if item == 1:
+                raise asyncio.CancelledError
+            return item
+
+        seen: list[Any] = []
+        done = asyncio.Event()
+        reactivex.of(1, 2).pipe(session.gate(effect, failed=lambda item, error: type(error))).subscribe(  # type: ignore[arg-type, return-value]
+            seen.append, on_completed=done.set
+        )
+        await asyncio.wait_for(done.wait(), 10)
+        return seen
+
+    assert sorted(asyncio.run(main()), key=str) == [2, CallCancelled]
+
+
+def test_latest_never_emits_the_value_of_an_item_that_was_replaced() -> None:
+    async def main() -> list[str]:
+        session = Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
+        source: Subject[str] = Subject()
+        seen: list[str] = []
+
+        async def effect(item: str, tokens: Tokens) -> str:
+            return item
+
+        source.pipe(session.gate(effect, policy="latest")).subscribe(seen.append)
+        source.on_next("one")
+        await asyncio.sleep(0)  # the task of "one" is over, its callback is still to come
+        source.on_next("two")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return seen
+
+    assert asyncio.run(main()) == ["two"]

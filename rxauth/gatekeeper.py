@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
+from rxauth.callers import AfterLogin, with_response
 from rxauth.errors import (
     ForkedSession,
     NotSignedIn,
@@ -120,7 +121,7 @@ class Gatekeeper(Generic[S]):
         if that was earlier. `force`: refresh however fresh the tokens are.
         """
         if response is not None:
-            settle = _with_response(settle, response)
+            settle = with_response(settle, response)
         if rejected is not None:
             began = rejected.sign_in or began
         take_off: list[Callable[[], None]] = []
@@ -132,7 +133,7 @@ class Gatekeeper(Generic[S]):
             elif self._login is not None and entered is self._login[1] and began not in (None, self._login[0]):
                 # Somebody else is signing in. Should that fail, this call goes on; but it never gets his tokens.
                 how: dict[str, Any] = {"asked_by": asked_by, "rejected": rejected, "began": began, "force": force}
-                leave = _AfterLogin(entered, loop, lambda: self.acquire(settle, loop, **how)).leave
+                leave = AfterLogin(entered, loop, lambda: self.acquire(settle, loop, **how)).leave
             else:
                 leave = entered.join(settle, loop)
         if not isinstance(entered, Flight):
@@ -160,10 +161,11 @@ class Gatekeeper(Generic[S]):
                 return False
             except Exception as error:
                 # A reducer of the app failed. The tokens must not be lost with it: the next caller tries once more.
-                self._unpublished = action
-                self.store.report(error, f"session {self.name}", action)
-                return False
-            return is_about(action, self.auth)
+                self._unpublished, broken = action, error
+            else:
+                return is_about(action, self.auth)
+        self.store.report(broken, f"session {self.name}", action)
+        return False
 
     def report(self, error: Exception, where: str, action: Any) -> None:
         """Tell the owner of the store of an error that nobody else hears of."""
@@ -358,34 +360,8 @@ def _failed(started: RefreshStarted, error: RefreshUnavailable) -> RefreshFailed
     )
 
 
-class _AfterLogin:
-    """A call that waits for somebody else's login to end, and then asks again."""
-
-    def __init__(self, login: Flight[Tokens], loop: Loop | None, again: Callable[[], Leave]) -> None:
-        self._again = again
-        self._left = False
-        self._leave = login.join(self._ask, loop)
-
-    def _ask(self, tokens: Tokens | None, error: Exception | None) -> None:
-        if not self._left:
-            self._leave = self._again()
-
-    def leave(self) -> None:
-        self._left = True
-        self._leave()
-
-
 def _forked() -> ForkedSession:
     return ForkedSession(
         "this process is a fork, and the session's tokens live in memory only, so a refresh here would make the "
         "parent's refresh token a reused one; use a shared storage, or make the Session after the fork"
     )
-
-
-def _with_response(settle: Settle[Tokens], response: Any) -> Settle[Tokens]:
-    def settle_with_response(tokens: Tokens | None, error: Exception | None) -> None:
-        if isinstance(error, RxAuthError):
-            error.response = response
-        settle(tokens, error)
-
-    return settle_with_response

@@ -150,7 +150,7 @@ def test_an_effect_may_be_async() -> None:
         values: list[str] = await reactivex.of(1, 2, 3).pipe(session.gate(effect), ops.to_list())
         return values
 
-    assert asyncio.run(main()) == ["1 new", "2 new", "3 new"]
+    assert sorted(asyncio.run(main())) == ["1 new", "2 new", "3 new"]
 
 
 def test_an_async_effect_without_a_loop_says_what_to_do() -> None:

@@ -133,8 +133,9 @@ class BearerFlow:
             if self._elsewhere == "bare":
                 return False
             raise self._origins.refuse(request.url)
+        wanted, length = self._raw_header, len(self._raw_header)
         for name, value in request.headers.raw:  # a lookup by name would first guess the encoding of all headers
-            if name.lower() == self._raw_header:
+            if len(name) == length and name.lower() == wanted:
                 return self._is_own(request, value.decode("latin-1"))
         return True
 

@@ -98,7 +98,7 @@ class RefreshRun:
             if isinstance(outcome, Tokens):
                 self._land(outcome)
                 return
-            pause = host.settings.pause_before(number + 1, outcome.retry_after)
+            pause = host.settings.pause_before(number + 1, outcome.retry_after, runtime.chance())
             last = number >= self._tries or not outcome.repeat or runtime.now().mono + pause >= end
             if last or self._flight.landed:
                 self._fail(outcome)

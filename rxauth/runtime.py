@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -93,6 +94,10 @@ class Runtime:
         pending: Pending[T] = Pending(self.latch())
         self.spawn(lambda: pending.run(work), name)
         return pending
+
+    def chance(self) -> float:
+        """A random number from 0 to 1, for the jitter between tries."""
+        return random.random()
 
     def yield_point(self, name: str) -> None:
         """A place between two steps where another thread may run. Only a simulation does something here."""

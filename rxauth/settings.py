@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -55,10 +54,10 @@ class Settings:
     def windows(self) -> Windows:
         return Windows(self.leeway, self.refresh_ahead)
 
-    def pause_before(self, next_try: int, retry_after: float | None) -> float:
-        """Seconds before try `next_try` (2, 3, ...): exponential back-off with jitter, or what the server asks for."""
+    def pause_before(self, next_try: int, retry_after: float | None, chance: float) -> float:
+        """Seconds before try `next_try` (2, 3, ...): exponential back-off, half of it chance, or `Retry-After`."""
         backoff: float = self.backoff * 2 ** (next_try - 2)
-        return max(backoff * random.uniform(0.5, 1.0), retry_after or 0.0)
+        return max(backoff * (0.5 + chance / 2), retry_after or 0.0)
 
     def cool_down_after(self, failures: int, retry_after: float | None) -> float:
         """Seconds without a post after so many failed refreshes in a row."""

@@ -36,6 +36,10 @@ class VirtualTime(Runtime):
     def now(self) -> Instant:
         return Instant(self._wall, self._mono)
 
+    def chance(self) -> float:
+        """The same every time, so that a test is, too."""
+        return 0.5
+
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward (or back, if negative) without time going by: a clock that is corrected."""
         self._wall += seconds

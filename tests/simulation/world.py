@@ -41,6 +41,9 @@ class Interleaving(VirtualTime):
         self._dice = dice
         self.choices: list[int] = []
 
+    def chance(self) -> float:
+        return self._dice.random()
+
     def yield_point(self, name: str) -> None:
         task = self._tasks.get(threading.get_ident())
         if task is not None and self._dice.random() < 0.5:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from typing import Any, ClassVar, Literal
 
@@ -181,13 +180,14 @@ class BearerFlow:
     def _read(self, response: Any) -> None:
         if _is_read(response):
             return
-        body, end = _Bounded(), time.monotonic() + MAX_BODY_TIME
+        now = self._session.runtime.now
+        body, end = _Bounded(), now().mono + MAX_BODY_TIME
         timeouts = response.request.extensions.get("timeout", {})
         usual = timeouts.get("read", MAX_BODY_TIME)
         timeouts["read"] = min(usual or MAX_BODY_TIME, MAX_BODY_TIME)  # httpcore looks it up when the body begins
         try:
             for chunk in response.stream:
-                if body.is_full(chunk) or time.monotonic() > end:
+                if body.is_full(chunk) or now().mono > end:
                     break
         except Exception:
             body.broken = True  # that it was refused is what matters

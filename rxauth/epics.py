@@ -56,11 +56,13 @@ def supervise(
     state: StateView[S],
     emit: Callable[[Any, str], None],
     report: Report,
+    scheduler: abc.SchedulerBase | None = None,
 ) -> abc.DisposableBase:
     """Run `epic`: its actions go to `emit`, its failures to `report` with the action that it saw last.
 
     A failed epic is started again, at most `RESTARTS` times in a row; the others never notice. One that completes
-    just ends. Raises `InvalidEpic`, or what the epic itself raises, when it can not even be started once.
+    just ends. Its timed operators run on `scheduler` where they name none. Raises `InvalidEpic`, or what the epic
+    itself raises, when it can not even be started once.
     """
     where = f"epic {name_of(epic)}"
     seen = LastSeen()
@@ -75,7 +77,7 @@ def supervise(
                 f"{where} returned {type(output).__name__}; return an Observable of actions, "
                 "for example actions.of_type(Ping).pipe(ops.map(lambda ping: Pong()))"
             )
-        running.disposable = output.subscribe(on_next, on_error)
+        running.disposable = output.subscribe(on_next, on_error, scheduler=scheduler)
 
     def on_next(action: Any) -> None:
         nonlocal restarts

@@ -91,13 +91,16 @@ class RefreshRun:
                 return
             sent = runtime.now()
             pending = runtime.io(working(work, host, fetching=True), "rxauth-post")
-            if not runtime.wait(pending.done, max(0.0, end - sent.mono)):
+            late = not runtime.wait(pending.done, max(0.0, end - sent.mono))
+            if late:
                 self._time_out()
                 runtime.wait(pending.done)  # the answer counts, however late, while this pair is the current one
             outcome = self._outcome(pending, sent)
             if isinstance(outcome, Tokens):
                 self._land(outcome)
                 return
+            if late and outcome.kind != "final":
+                return  # whoever asked has been told, and a failure that comes late says nothing new
             pause = host.settings.pause_before(number + 1, outcome.retry_after, runtime.chance())
             last = number >= self._tries or not outcome.repeat or runtime.now().mono + pause >= end
             if last or self._flight.landed:

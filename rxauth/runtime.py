@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -92,7 +93,12 @@ class Runtime:
         Starting and being answered are two moments, which lets a caller give up waiting while the work goes on.
         """
         pending: Pending[T] = Pending(self.latch())
-        self.spawn(lambda: pending.run(work), name)
+
+        def run() -> None:
+            _current.set(self)
+            pending.run(work)
+
+        self.spawn(run, name)
         return pending
 
     def chance(self) -> float:
@@ -101,6 +107,14 @@ class Runtime:
 
     def yield_point(self, name: str) -> None:
         """A place between two steps where another thread may run. Only a simulation does something here."""
+
+
+_current: ContextVar[Runtime] = ContextVar("rxauth.runtime")
+
+
+def current_runtime() -> Runtime:
+    """The runtime whose `io` runs this code; the real one elsewhere. For a refresher, which is given none."""
+    return _current.get(None) or Runtime()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

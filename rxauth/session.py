@@ -49,8 +49,8 @@ class Session(Closing, Gatekeeper[S]):
     truth of its own: it dispatches events and reads that state.
 
     `tokens` is a pair that you already have. `origins` are the places, as `"https://host"`, that may be sent the access
-    token, beside the refresher's. `storage` keeps the tokens between runs. `runtime` is the clock and the threads. The
-    numbers (`leeway`, `deadline`, ...) are those of `rxauth.settings.Settings`.
+    token, beside the refresher's. `storage` keeps the tokens between runs. `runtime` is the clock and the threads; a
+    test calls it `time=VirtualTime()`. The numbers (`leeway`, `deadline`, ...) are those of `rxauth.settings.Settings`.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Session(Closing, Gatekeeper[S]):
         origins: Collection[str] = (),
         storage: TokenStorage | None = None,
         runtime: Runtime | None = None,
+        time: Runtime | None = None,
         name: str = "default",
         store: Store[S] | None = None,
         select: Callable[[S], AuthState] | None = None,
@@ -70,8 +71,10 @@ class Session(Closing, Gatekeeper[S]):
             raise TypeError(f"refresh must be simplejwt(...), oauth2(...) or a function, got {type(refresh).__name__}")
         if sys.platform in ("emscripten", "wasi"):
             raise RxAuthError("a session refreshes on a thread of its own, and this platform has none")
+        if runtime is not None and time is not None:
+            raise TypeError("runtime= and time= are two names of one thing; give one of them")
         numbers = Settings.of(**settings)
-        clock = runtime or Runtime()
+        clock = runtime or time or Runtime()
         self.origins = Origins(getattr(refresh, "origins", ()), origins)
         self._owns_store = store is None
         super().__init__(

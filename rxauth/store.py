@@ -50,7 +50,8 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     `dispatch` reduces at once, in the caller's thread, under a lock: when it returns, `state` contains the action.
     Telling the subscribers and the epics goes through one queue, so that all of them see all actions and states in the
     order of the reducer; what is dispatched meanwhile comes after. The queue is worked off on `scheduler`; by default
-    on the event loop that was running when the store was made, else in the thread that dispatches.
+    on the event loop that was running when the store was made, else in the thread that dispatches. Timed operators in
+    epics use `scheduler`, too, where they name none.
 
     A subscriber gets the current state at once (from another thread than the delivering one: as soon as the queue
     reaches it), then every new one. One that raises is reported and stays subscribed. Who subscribes or unsubscribes
@@ -75,6 +76,7 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         self._state = initial_state
         self._shown = initial_state
         self._reporter = report or log_report
+        self._scheduler = scheduler
         self._queue = DrainQueue(self._recipients, self.report, scheduler)
         self._routes = Routes()
         self._listeners: dict[int, Listener] = {}
@@ -123,7 +125,7 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         """
         added = CompositeDisposable()
         for epic in flatten(epics):
-            added.add(supervise(epic, self, StateView(self), self._emit, self.report))
+            added.add(supervise(epic, self, StateView(self), self._emit, self.report, self._scheduler))
         self._epics.add(added)
         return Disposable(lambda: self._stop(added))
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 import jwt
 
 from rxauth.errors import InvalidTokens
-from rxauth.runtime import Instant, Runtime
+from rxauth.runtime import Instant, current_runtime
 
 Expiry = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "jwt"]
 
@@ -104,7 +104,7 @@ class Tokens:
         Raises `InvalidTokens` when there is no usable access token in it.
         """
         names = fields or TokenFields()
-        now = received or Runtime().now()
+        now = received or current_runtime().now()
         body = _dig(answer, names.under)
         access = _pick(body, names.access_key, ("access_token", "access"))
         if access is None:

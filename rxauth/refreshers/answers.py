@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
@@ -20,6 +20,7 @@ from rxauth.errors import (
     RxAuthError,
     SessionExpired,
 )
+from rxauth.runtime import current_runtime
 
 #: Which answers end the sign-in, beside those that say so themselves: statuses, or a function of the response.
 Final: TypeAlias = int | Collection[int] | Callable[[Any], bool]
@@ -216,7 +217,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
     when, now = parse_date(text), parse_date(date)
     if when is None:
         return None
-    return max(0.0, when - (now if now is not None else datetime.now(UTC).timestamp()))
+    return max(0.0, when - (now if now is not None else current_runtime().now().wall))
 
 
 def parse_date(value: str | None) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict, get_args
 
@@ -12,7 +11,7 @@ import httpx
 
 from rxauth.errors import InvalidTokens, RefreshUnavailable
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
-from rxauth.runtime import Runtime
+from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
 Send = Literal["json", "form", "header", "cookie"]
@@ -131,7 +130,7 @@ class Endpoint:
         keep: Tokens | None = None,
     ) -> Tokens:
         """POST `body` and read the pair in the answer; `keep` is the pair that is spent, None for a login."""
-        clock = Runtime()
+        clock = current_runtime()
         sent = clock.now()
         response = self.send_to(url, body, headers, auth=auth)
         received = clock.now()
@@ -238,10 +237,11 @@ def _plain(headers: httpx.Headers) -> list[tuple[str, str]]:
 def _read(response: httpx.Response) -> bytes:
     """The body, unless it is endless or dribbles in for longer than anybody waits."""
     content = bytearray()
-    end = time.monotonic() + READ_TIMEOUT
+    clock = current_runtime()
+    end = clock.now().mono + READ_TIMEOUT
     for chunk in response.iter_bytes():
         content += chunk
-        if len(content) > MAX_ANSWER or time.monotonic() > end:
+        if len(content) > MAX_ANSWER or clock.now().mono > end:
             long = f"longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s"
             if response.is_success:
                 raise InvalidTokens(f"it is {long}")

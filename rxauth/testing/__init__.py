@@ -5,8 +5,9 @@ with rotation, reuse detection and a script of `faults`.
 """
 
 from rxauth.testing import faults
+from rxauth.testing.desk import Recorded
 from rxauth.testing.rotation import Pair
-from rxauth.testing.server import Recorded, TokenServer
+from rxauth.testing.server import TokenServer
 from rxauth.testing.time import VirtualTime
 
 __all__ = ["Pair", "Recorded", "TokenServer", "VirtualTime", "faults"]

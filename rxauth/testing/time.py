@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from rxauth.runtime import Instant, Latch, Runtime
+from rxauth.testing.scheduler import VirtualLoop, VirtualScheduler
+
+T = TypeVar("T")
 
 #: A wall-clock time to begin at: 2026-01-01T00:00:00Z in seconds since the epoch.
 EPOCH = 1_767_225_600.0
 
 
 class VirtualTime(Runtime):
-    """Give it to a session as `runtime=`, and a day of token life passes in a millisecond.
+    """Give it to a session as `time=`, and a day of token life passes in a millisecond.
 
     Background work runs only while the test is inside `advance(seconds)`, `run_until(...)` or a blocking wait such as
     `session.fresh().run()`, one piece at a time and always in the same order. Each piece has a thread of its own, so
     that it may block in the ordinary way: a refresh callable takes 2 s by calling `sleep(2)` of this object. The clock
     moves when all of them wait.
+
+    An async test is `time.run(main())`: an event loop on which `asyncio.sleep(3600)`, timeouts and sessions all take
+    virtual time. `scheduler` is the same for reactivex. A `TokenServer(time=time).transport` answers in it. Real
+    sockets and threads of your own know nothing of it.
 
     For one test thread at a time.
     """
@@ -28,10 +38,12 @@ class VirtualTime(Runtime):
     def __init__(self, start: float = EPOCH) -> None:
         self._wall = start
         self._mono = 1000.0
-        self._ready: deque[_Task] = deque()
+        self._ready: deque[_Task | _Callback] = deque()
         self._timers: list[tuple[float, int, _Turn]] = []
         self._order = itertools.count()
         self._tasks: dict[int, _Task] = {}
+        #: A reactivex scheduler in this time, for timed operators and for `Store(scheduler=...)`.
+        self.scheduler = VirtualScheduler(self)
 
     def now(self) -> Instant:
         return Instant(self._wall, self._mono)
@@ -53,6 +65,35 @@ class VirtualTime(Runtime):
         self._pump(self._mono + timeout, condition)
         if not condition():
             raise AssertionError(f"nothing made the condition true in {timeout:g} s of virtual time")
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on an event loop of its own, as `asyncio.run` does, in virtual time.
+
+        Raises AssertionError when everything waits for what can not come.
+        """
+        with asyncio.Runner(loop_factory=lambda: VirtualLoop(self)) as runner:
+            return runner.run(main)
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Callable[[], None]:
+        """Have `call` called that much later, on the thread that moves the clock. The result cancels it."""
+        callback = _Callback(call)
+        self._set_timer(callback, seconds)
+        return callback.cancel
+
+    async def pause(self, seconds: float) -> None:
+        """`sleep` for a coroutine, on whatever asyncio loop it runs; that loop is not blocked."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def wake() -> None:
+            if not over.done():
+                over.set_result(None)
+
+        cancel = self.call_later(seconds, partial(loop.call_soon_threadsafe, wake))
+        try:
+            await over
+        finally:
+            cancel()
 
     def sleep(self, seconds: float) -> None:
         task = self._tasks.get(threading.get_ident())
@@ -82,7 +123,19 @@ class VirtualTime(Runtime):
             task.pause()
         return latch.is_set()
 
-    def _set_timer(self, task: _Task, seconds: float) -> None:
+    def step(self) -> bool:
+        """Do one piece of what is due now; false when there is none."""
+        if not self._ready:
+            return False
+        self._next().resume()
+        return True
+
+    def advance_while(self, seconds: float, idle: Callable[[], bool]) -> bool:
+        """`advance`, at most as long as `idle()` holds. True when it ended early."""
+        self._pump(self._mono + seconds, lambda: not idle())
+        return not idle()
+
+    def _set_timer(self, task: _Task | _Callback, seconds: float) -> None:
         heapq.heappush(self._timers, (self._mono + max(0.0, seconds), next(self._order), _Turn(task)))
 
     def _wake(self, turn: _Turn) -> None:
@@ -94,19 +147,19 @@ class VirtualTime(Runtime):
     def _pump(self, until: float, condition: Callable[[], bool]) -> None:
         """Run what is ready, then move the clock to the next timer, up to `until` or until the condition holds."""
         while not condition():
-            if self._ready:
-                self._next().resume()
-            elif self._timers and self._timers[0][0] <= until:
+            if self.step():
+                continue
+            if self._timers and self._timers[0][0] <= until:
                 due, _, turn = heapq.heappop(self._timers)
                 if turn.number == turn.task.turn:
-                    self._move_to(due)
+                    self._move_to(max(due, self._mono))
                     self._wake(turn)
             else:
                 if until != float("inf"):
-                    self._move_to(until)
+                    self._move_to(max(until, self._mono))  # a callback may have waited for longer
                 return
 
-    def _next(self) -> _Task:
+    def _next(self) -> _Task | _Callback:
         """Whose turn it is, of those who are ready."""
         return self._ready.popleft()
 
@@ -154,12 +207,31 @@ class _Task:
             self._stopped.release()
 
 
+class _Callback:
+    """What happens at a moment, without a thread of its own. `turn` moves on when it is due or cancelled."""
+
+    __slots__ = ("_call", "_cancelled", "turn")
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._cancelled = False
+        self.turn = 0
+
+    def resume(self) -> None:
+        if not self._cancelled:
+            self._call()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self.turn += 1
+
+
 class _Turn:
     """One wait of a task: void once the task was woken from it."""
 
     __slots__ = ("number", "task")
 
-    def __init__(self, task: _Task) -> None:
+    def __init__(self, task: _Task | _Callback) -> None:
         self.task = task
         self.number = task.turn
 

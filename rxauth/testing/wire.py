@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -73,6 +74,11 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
         await reader.readline()
     else:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-    parts = urlsplit(target)
+    return request_of(method, target, headers.items(), body)
+
+
+def request_of(method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
+    """A request for a URL, or for a path."""
+    parts = urlsplit(url)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    return Request(method, parts.path, query, headers, body)
+    return Request(method, parts.path, query, {name.lower(): value for name, value in headers}, body)

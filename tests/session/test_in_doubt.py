@@ -65,3 +65,15 @@ def test_a_lost_answer_whose_probe_is_refused_ends_the_session_as_lost() -> None
     with pytest.raises(SessionExpired) as caught:
         session.fresh().run()
     assert caught.value.cause == "answer lost"
+
+
+def test_a_failure_that_comes_after_the_deadline_does_not_put_off_the_probe() -> None:
+    time, refresher, session = make()
+    refresher.latency, refresher.script = 80, [httpx.ReadTimeout("nothing came")]
+    caller = Caller(session.fresh())
+    time.advance(85)
+    assert isinstance(caller.error, RefreshTimeout)
+    assert isinstance(session.auth.error, RefreshTimeout), "the first word is the one that stays"
+    refresher.latency = 0.1
+    time.advance(6)
+    assert session.fresh().run().access == "access-2"

@@ -1,80 +1,105 @@
-"""`TokenServer` does what it says, over sockets."""
+"""`TokenServer` does what it says, over sockets and in the same process."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from rxauth.testing import TokenServer, faults
+from rxauth.refreshers.answers import parse_date
+from rxauth.testing import TokenServer, VirtualTime, faults
+
+#: Makes a server, and a client that reaches it.
+Make = Callable[..., tuple[TokenServer, httpx.Client]]
 
 
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        yield running
+@pytest.fixture(params=["url", "transport"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> tuple[TokenServer, httpx.Client]:
+            if request.param == "url":
+                server = stack.enter_context(TokenServer(**options))
+                client = httpx.Client(base_url=server.url, timeout=0.5)
+            else:
+                server = stack.enter_context(TokenServer(**options, time=VirtualTime()))
+                client = httpx.Client(base_url="https://auth.example", transport=server.transport, timeout=0.5)
+            return server, stack.enter_context(client)
+
+        yield make
 
 
-def refresh(server: TokenServer, token: str) -> httpx.Response:
-    return httpx.post(f"{server.url}/api/token/refresh/", json={"refresh": token}, timeout=2)
+def refresh(client: httpx.Client, token: str) -> httpx.Response:
+    return client.post("/api/token/refresh/", json={"refresh": token})
 
 
-def me(server: TokenServer, access: str) -> int:
-    return httpx.get(f"{server.url}/api/me/", headers={"Authorization": f"Bearer {access}"}).status_code
+def me(client: httpx.Client, access: str) -> int:
+    return client.get("/api/me/", headers={"Authorization": f"Bearer {access}"}).status_code
 
 
-def test_rotation_and_reuse_detection_end_the_family(server: TokenServer) -> None:
+def test_rotation_and_reuse_detection_end_the_family(make: Make) -> None:
+    server, client = make()
     pair = server.issue()
-    second = refresh(server, pair.refresh).json()
-    assert me(server, second["access"]) == me(server, pair.access) == 200
-    assert refresh(server, pair.refresh).status_code == 401
-    assert me(server, second["access"]) == 401, "the winner is signed out, too"
-    assert refresh(server, second["refresh"]).status_code == 401
+    second = refresh(client, pair.refresh).json()
+    assert me(client, second["access"]) == me(client, pair.access) == 200
+    assert refresh(client, pair.refresh).status_code == 401
+    assert me(client, second["access"]) == 401, "the winner is signed out, too"
+    assert refresh(client, second["refresh"]).status_code == 401
     assert (server.posts, server.reuses) == (3, 1)
 
 
 @pytest.mark.parametrize(("reuse", "again", "winner"), [("reject", 401, 200), ("allow", 200, 200)])
-def test_other_policies_for_a_spent_token(reuse: Any, again: int, winner: int) -> None:
-    with TokenServer(reuse=reuse) as server:
-        pair = server.issue()
-        second = refresh(server, pair.refresh).json()
-        assert refresh(server, pair.refresh).status_code == again
-        assert refresh(server, second["refresh"]).status_code == winner
+def test_other_policies_for_a_spent_token(make: Make, reuse: Any, again: int, winner: int) -> None:
+    server, client = make(reuse=reuse)
+    pair = server.issue()
+    second = refresh(client, pair.refresh).json()
+    assert refresh(client, pair.refresh).status_code == again
+    assert refresh(client, second["refresh"]).status_code == winner
 
 
-def test_without_rotation_the_refresh_token_stays() -> None:
-    with TokenServer(rotate=False) as server:
-        pair = server.issue()
-        assert refresh(server, pair.refresh).json()["refresh"] == pair.refresh
-        assert refresh(server, pair.refresh).status_code == 200
+def test_without_rotation_the_refresh_token_stays(make: Make) -> None:
+    server, client = make(rotate=False)
+    pair = server.issue()
+    assert refresh(client, pair.refresh).json()["refresh"] == pair.refresh
+    assert refresh(client, pair.refresh).status_code == 200
 
 
-def test_lives_end_and_the_clock_may_be_off() -> None:
-    with TokenServer(life=0.0, clock_offset=3600) as server:
-        assert me(server, server.issue().access) == 401
+def test_access_tokens_die_at_the_end_of_their_life(make: Make) -> None:
+    server, client = make(life=0.0)
+    assert me(client, server.issue().access) == 401
+
+
+def test_the_servers_clock_may_be_off() -> None:
+    with TokenServer(clock_offset=3600) as server:
         date = httpx.get(f"{server.url}/api/public/").headers["date"]
-        from rxauth.refreshers.answers import parse_date
-
         assert 3500 < (parse_date(date) or 0) - time.time() < 3700
 
 
-def test_oauth2_speaks_forms(server: TokenServer) -> None:
+def test_a_server_may_say_nothing_of_its_clock(make: Make) -> None:
+    assert "date" in make()[1].get("/api/public/").headers
+    assert "date" not in make(date_header=False)[1].get("/api/public/").headers
+
+
+def test_oauth2_speaks_forms(make: Make) -> None:
+    server, client = make()
     form = {"grant_type": "password", "username": "ada", "password": "lovelace"}
-    pair = httpx.post(server.token_url, data=form).json()
+    pair = client.post("/oauth/token", data=form).json()
     assert (pair["token_type"], pair["expires_in"]) == ("Bearer", 300.0)
     form = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
-    assert httpx.post(server.token_url, data=form).status_code == 200
-    assert httpx.post(server.token_url, data=form).json() == {"error": "invalid_grant"}
+    assert client.post("/oauth/token", data=form).status_code == 200
+    assert client.post("/oauth/token", data=form).json() == {"error": "invalid_grant"}
     assert (server.posts, server.logins) == (2, 1)
 
 
-def test_the_script_of_faults_is_met_in_order(server: TokenServer) -> None:
+def test_the_script_of_faults_is_met_in_order(make: Make) -> None:
+    server, client = make()
     pair = server.issue()
     server.script(faults.unavailable(503, retry_after=7), faults.html(), faults.empty(), faults.refuse(), None)
-    answers = [refresh(server, pair.refresh) for _ in range(5)]
+    answers = [refresh(client, pair.refresh) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [503, 502, 401, 400, 200]
     assert answers[0].headers["retry-after"] == "7"
     assert answers[3].json() == {"error": "invalid_grant"}
@@ -87,28 +112,53 @@ def test_the_script_of_faults_is_met_in_order(server: TokenServer) -> None:
         (faults.reset_after(), httpx.ReadError, True),
         (faults.half_close(), httpx.RemoteProtocolError, True),
         (faults.never(), httpx.ReadTimeout, False),
+        (faults.drip(1.0), httpx.ReadTimeout, True),
     ],
-    ids=["reset before", "reset after", "half close", "never"],
+    ids=["reset before", "reset after", "half close", "never", "drip"],
 )
-def test_faults_of_the_wire(server: TokenServer, fault: Any, error: type[Exception], rotated: bool) -> None:
+def test_faults_of_the_wire(make: Make, fault: Any, error: type[Exception], rotated: bool) -> None:
+    server, client = make()
     pair = server.issue()
     server.script(fault)
     with pytest.raises(error):
-        httpx.post(f"{server.url}/api/token/refresh/", json={"refresh": pair.refresh}, timeout=0.5)
+        refresh(client, pair.refresh)
     assert (server.current_refresh != pair.refresh) is rotated
 
 
-def test_odd_expiries_and_tokens_born_expired(server: TokenServer) -> None:
+def test_a_client_that_gives_up_does_not_stop_the_server() -> None:
+    time = VirtualTime()
+    server = TokenServer(time=time, token_latency=10)
+    client = httpx.Client(transport=server.transport, base_url="https://auth.example", timeout=3)
+    pair, began = server.issue(), time.now().mono
+    with pytest.raises(httpx.ReadTimeout):
+        refresh(client, pair.refresh)
+    assert (time.now().mono - began, server.current_refresh) == (3, pair.refresh)
+    time.advance(7)
+    assert server.current_refresh != pair.refresh
+
+
+def test_odd_expiries_and_tokens_born_expired(make: Make) -> None:
+    server, client = make()
     server.script(faults.wrong_expires("soon"), faults.born_expired())
-    pair = refresh(server, server.issue().refresh).json()
+    pair = refresh(client, server.issue().refresh).json()
     assert pair["expires_in"] == "soon"
-    assert me(server, refresh(server, pair["refresh"]).json()["access"]) == 401
+    assert me(client, refresh(client, pair["refresh"]).json()["access"]) == 401
 
 
-def test_everything_asked_is_recorded(server: TokenServer) -> None:
+def test_an_api_that_refuses_whatever_it_is_shown(make: Make) -> None:
+    server, client = make()
     access = server.issue().access
-    me(server, access)
-    me(server, "nonsense")
+    server.reject_all_api(403)
+    assert me(client, access) == 403
+    server.reject_all_api(None)
+    assert me(client, access) == 200
+
+
+def test_everything_asked_is_recorded(make: Make) -> None:
+    server, client = make()
+    access = server.issue().access
+    me(client, access)
+    me(client, "other")
     [first, second] = server.api_calls
     assert (first.method, first.path, first.status, first.token) == ("GET", "/api/me/", 200, "current")
     assert (second.status, second.token) == (401, "unknown")
@@ -117,9 +167,25 @@ def test_everything_asked_is_recorded(server: TokenServer) -> None:
     assert server.requests == []
 
 
+def test_one_server_has_both_faces() -> None:
+    with TokenServer() as server:
+        pair = refresh(httpx.Client(transport=server.transport, base_url="http://test"), server.issue().refresh).json()
+        answer = httpx.get(f"{server.url}/api/me/", headers={"Authorization": f"Bearer {pair['access']}"})
+        assert answer.json() == {"user": "ada"}
+        assert len(server.requests) == 2
+
+
 def test_close_frees_the_port() -> None:
     server = TokenServer()
+    url = server.url
     server.close()
     server.close()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(server.url)
+        httpx.get(url)
+
+
+def test_a_server_that_was_closed_before_it_had_a_port_says_so() -> None:
+    server = TokenServer()
+    server.close()
+    with pytest.raises(RuntimeError, match="with block"):
+        server.url  # noqa: B018

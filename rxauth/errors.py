@@ -18,6 +18,7 @@
     ├── NotReplayable            a 401 whose request body can not be sent a second time
     ├── WouldDeadlock            a blocking wait on the thread that must do the work
     ├── InvalidTokens            a token answer, or a token, of the wrong shape
+    ├── InvalidRecording         a recording that can not be read, or not be replayed
     ├── ApiError                 an `ApiCall` failed: ApiRequestError, ApiNetworkError, ApiStatusError, ApiDecodingError
     ├── CallCancelled, CallSkipped   what `await request(...)` raises for a call without an answer
     └── StoreError               StoreClosed, StoreNeverCompletes, ReducerError, InvalidEpic, InvalidAction,
@@ -182,6 +183,10 @@ class WouldDeadlock(RxAuthError, RuntimeError):
 
 class InvalidTokens(RxAuthError, ValueError):
     """Tokens, or a token endpoint's answer, of a shape that can not be used."""
+
+
+class InvalidRecording(RxAuthError):
+    """A recording is of another version, is damaged, or does not begin at the beginning."""
 
 
 class ApiError(RxAuthError):

@@ -170,6 +170,14 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     # What follows is for the library's other rooms.
 
+    def tap(self, on_next: Callable[[Any], None]) -> tuple[abc.DisposableBase, S]:
+        """Subscribe to the actions; with it, the state before the first of them."""
+        listener = ActionListener((on_next, None), "a recording", None)
+        with self._queue.lock:
+            state = self._shown if self._queue.is_mine() else self._state
+            remove = self._enter((object,), listener)
+        return Disposable(lambda: self._leave(remove)), state
+
     def commit(self, action: Any, *, closing: bool = False) -> None:
         """Reduce and queue without telling anybody yet: call `notify()` next, outside of all locks."""
         me = threading.get_ident()
@@ -279,12 +287,15 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable:
         with self._queue.lock:
             if not self._closing:
-                # Who subscribes while being shown entry n is at n: n + 1 may be queued already, but is news to him.
-                listener.since = self._queue.current.number if self._queue.is_mine() else self._number
-                remove = self._routes.add(kinds, listener)
+                remove = self._enter(kinds, listener)
                 return Disposable(lambda: self._leave(remove))
         listener.on_completed()
         return Disposable()
+
+    def _enter(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Callable[[], None]:
+        # Who subscribes while being shown entry n is at n: n + 1 may be queued already, but is news to him.
+        listener.since = self._queue.current.number if self._queue.is_mine() else self._number
+        return self._routes.add(kinds, listener)
 
     def _leave(self, remove: Callable[[], None]) -> None:
         with self._queue.lock:

@@ -1,13 +1,27 @@
-"""What you need to test an app that uses rxauth: a clock that you move, and a token server that misbehaves on demand.
+"""What you need to test an app that uses rxauth: a clock that you move, a token server that misbehaves on demand,
+recordings of a store, and marble diagrams for epics. Needs no test framework.
 
-Needs no test framework. `VirtualTime` is a session's `runtime=`; `TokenServer` is a real server on a loopback port,
-with rotation, reuse detection and a script of `faults`.
+`VirtualTime` is a session's `time=`. `TokenServer` is a server with rotation, reuse detection and a script of
+`faults`, on a loopback port or in this process. `record(store)` keeps what was dispatched, without secrets, to save,
+replay and compare. `check_epic` holds an epic against a diagram.
 """
 
+from rxauth.recorder import Recording, record
 from rxauth.testing import faults
 from rxauth.testing.desk import Recorded
+from rxauth.testing.epics import check_epic, replay_epic
 from rxauth.testing.rotation import Pair
 from rxauth.testing.server import TokenServer
 from rxauth.testing.time import VirtualTime
 
-__all__ = ["Pair", "Recorded", "TokenServer", "VirtualTime", "faults"]
+__all__ = [
+    "Pair",
+    "Recorded",
+    "Recording",
+    "TokenServer",
+    "VirtualTime",
+    "check_epic",
+    "faults",
+    "record",
+    "replay_epic",
+]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
+
+from reactivex.disposable import CompositeDisposable
 
 from rxauth.actions import check_kinds
 from rxauth.canonical import Canonical
@@ -45,11 +49,17 @@ class Recording(Closing):
     def __init__(self, events: Iterable[Event] = (), *, initial: Any = None, limit: int = 10_000) -> None:
         self._events: deque[Event] = deque(events, maxlen=limit)
         self.initial = initial
-        self._stop: Any = None
+        self._arrived: deque[Event] = deque(maxlen=limit)
+        self._redact = Redactor()
+        self._lock = threading.Lock()
+        self._sources = CompositeDisposable()
 
     @property
     def events(self) -> tuple[Event, ...]:
-        return tuple(self._events)
+        """All that is there; also what was dispatched and not delivered yet."""
+        with self._lock:
+            self._take_in()
+            return tuple(self._events)
 
     @property
     def actions(self) -> list[Any]:
@@ -58,7 +68,8 @@ class Recording(Closing):
 
     @property
     def dropped(self) -> int:
-        return self._events[0].number - 1 if self._events else 0
+        events = self.events
+        return events[0].number - 1 if events else 0
 
     def of_type(self, *kinds: type[Any]) -> list[Any]:
         """The actions that are instances of one of these classes."""
@@ -67,11 +78,20 @@ class Recording(Closing):
 
     def close(self) -> None:
         """Stop recording; what is there stays. Idempotent."""
-        if self._stop is not None:
-            self._stop.dispose()
+        self._sources.dispose()
+
+    def _take_in(self) -> None:
+        """Keep what arrived, without its secrets; the caller holds the lock."""
+        while self._arrived:
+            arrived = self._arrived.popleft()
+            self._events.append(Event(arrived.number, arrived.at, self._redact(arrived.action)))
+
+    def _delivered(self, action: Any) -> None:
+        with self._lock:
+            self._take_in()
 
     def __len__(self) -> int:
-        return len(self._events)
+        return len(self.events)
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)
@@ -157,17 +177,18 @@ def record(store: Store[Any], *, limit: int = 10_000, time: Runtime | None = Non
     """
     if limit < 1:
         raise ValueError(f"limit must be 1 or more, got {limit!r}")
-    clock, redact = time or Runtime(), Redactor()
-    recording = Recording(limit=limit)
-    began, number = clock.now().mono, 0
+    clock, recording = time or Runtime(), Recording(limit=limit)
+    began, numbers = clock.now().mono, itertools.count(1)
 
     def note(action: Any) -> None:
-        nonlocal number
-        number += 1
-        recording._events.append(Event(number, clock.now().mono - began, redact(action)))
+        recording._arrived.append(Event(next(numbers), clock.now().mono - began, action))
 
-    recording._stop, initial = store.tap(note)
-    recording.initial = redact(initial)
+    tap, initial = store.tap(note)
+    recording.initial = recording._redact(initial)
+    # What is delivered is taken in at once, so that no secret stays here for longer than in the store's own queue.
+    delivered = store.actions.subscribe(recording._delivered)
+    recording._sources.add(tap)
+    recording._sources.add(delivered)
     return recording
 
 

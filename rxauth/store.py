@@ -85,6 +85,7 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         self._reducing = 0
         self._closing = self._closed = False
         self._known_kinds: set[type[Any]] = set()
+        self._taps: tuple[Callable[[Any], None], ...] = ()
         self._epics = CompositeDisposable()
         self.actions: ActionStream[Any] = ActionStream(self)
         _stores.add(self)
@@ -170,13 +171,15 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     # What follows is for the library's other rooms.
 
-    def tap(self, on_next: Callable[[Any], None]) -> tuple[abc.DisposableBase, S]:
-        """Subscribe to the actions; with it, the state before the first of them."""
-        listener = ActionListener((on_next, None), "a recording", None)
+    def tap(self, note: Callable[[Any], None]) -> tuple[abc.DisposableBase, S]:
+        """Have `note` called with each action as it is reduced, under the lock; also returns the state before them."""
         with self._queue.lock:
-            state = self._shown if self._queue.is_mine() else self._state
-            remove = self._enter((object,), listener)
-        return Disposable(lambda: self._leave(remove)), state
+            self._taps = (*self._taps, note)
+            return Disposable(lambda: self._untap(note)), self._state
+
+    def _untap(self, note: Callable[[Any], None]) -> None:
+        with self._queue.lock:
+            self._taps = tuple(other for other in self._taps if other is not note)
 
     def commit(self, action: Any, *, closing: bool = False) -> None:
         """Reduce and queue without telling anybody yet: call `notify()` next, outside of all locks."""
@@ -202,6 +205,8 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             self._state = state
             self._number += 1
             self._queue.put(Entry(self._number, me, action, state, changed))
+            for note in self._taps:
+                note(action)
 
     def notify(self) -> None:
         """Tell everybody what was committed."""
@@ -287,15 +292,12 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable:
         with self._queue.lock:
             if not self._closing:
-                remove = self._enter(kinds, listener)
+                # Who subscribes while being shown entry n is at n: n + 1 may be queued already, but is news to him.
+                listener.since = self._queue.current.number if self._queue.is_mine() else self._number
+                remove = self._routes.add(kinds, listener)
                 return Disposable(lambda: self._leave(remove))
         listener.on_completed()
         return Disposable()
-
-    def _enter(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Callable[[], None]:
-        # Who subscribes while being shown entry n is at n: n + 1 may be queued already, but is news to him.
-        listener.since = self._queue.current.number if self._queue.is_mine() else self._number
-        return self._routes.add(kinds, listener)
 
     def _leave(self, remove: Callable[[], None]) -> None:
         with self._queue.lock:

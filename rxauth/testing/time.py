@@ -8,10 +8,11 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from rxauth.runtime import Instant, Latch, Runtime
+from rxauth.runtime import Instant, Latch, Runtime, running_loop
 from rxauth.testing.scheduler import VirtualLoop, VirtualScheduler
 
 T = TypeVar("T")
@@ -69,10 +70,18 @@ class VirtualTime(Runtime):
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on an event loop of its own, as `asyncio.run` does, in virtual time.
 
-        Raises AssertionError when everything waits for what can not come.
+        Where a loop runs already, in a notebook, it does so in another thread and blocks this one. Raises
+        AssertionError when everything waits for what can not come.
         """
-        with asyncio.Runner(loop_factory=lambda: VirtualLoop(self)) as runner:
-            return runner.run(main)
+
+        def run() -> T:
+            with asyncio.Runner(loop_factory=lambda: VirtualLoop(self)) as runner:
+                return runner.run(main)
+
+        if running_loop() is None:
+            return run()
+        with ThreadPoolExecutor(1, "virtual-loop") as thread:
+            return thread.submit(run).result()
 
     def call_later(self, seconds: float, call: Callable[[], object]) -> Callable[[], None]:
         """Have `call` called that much later, on the thread that moves the clock. The result cancels it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import json
+import threading
 from collections import namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -189,6 +191,39 @@ def test_a_recording_that_starts_in_mid_session_knows_the_state_before() -> None
     store.actions.of_type(Typed).subscribe(lambda _: store.dispatch(Found("after")))
     store.dispatch(Typed("x"))
     assert seen[0].replay(REDUCER)[-1].found == ("before", "after") == store.state.found
+
+
+def test_what_waits_for_its_delivery_is_recorded_already() -> None:
+    async def main() -> None:
+        store: Store[App] = Store(REDUCER, App())  # delivers on this loop
+        with record(store) as recording:
+            store.dispatch(Found("at once"))
+        assert recording.actions == [Found("at once")]
+
+    asyncio.run(main())
+
+
+def test_threads_that_dispatch_and_read_meanwhile_lose_nothing() -> None:
+    store: Store[App] = Store(REDUCER, App())
+    barrier = threading.Barrier(4)
+
+    def dispatch() -> None:
+        barrier.wait(10)
+        for number in range(500):
+            store.dispatch(Found(str(number)))
+
+    with record(store) as recording:
+        threads = [threading.Thread(target=dispatch) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        barrier.wait(10)
+        while any(thread.is_alive() for thread in threads):
+            seen = recording.events
+            assert [event.number for event in seen] == list(range(1, len(seen) + 1))
+        for thread in threads:
+            thread.join()
+    assert [event.number for event in recording] == list(range(1, 1501))
+    assert recording.replay(REDUCER)[-1] == store.state
 
 
 @pytest.mark.parametrize(

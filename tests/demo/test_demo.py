@@ -25,7 +25,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_fifty_calls_one_refresh_and_one_ended_session_counted_by_the_server() -> None:
-    done = run("--life", "3")
+    done = run()
     assert (done.returncode, done.stderr) == (0, "")
     assert "✓ 50 calls, 50 answers, 1 refresh, counted by the server" in done.stdout
     assert "✓ 1 SessionEnded action" in done.stdout

@@ -9,6 +9,7 @@ import httpx
 
 from rxauth.errors import NotReplayable
 from rxauth.flight import Single, is_fetching
+from rxauth.names import AUTHORIZATION, BEARER
 from rxauth.origins import Origins
 from rxauth.refreshers.endpoint import origin_of
 from rxauth.session import Session
@@ -47,8 +48,8 @@ class BearerFlow:
         *,
         refused: Refused = 401,
         elsewhere: Elsewhere = "refuse",
-        header: str = "Authorization",
-        scheme: str = "Bearer",
+        header: str = AUTHORIZATION,
+        scheme: str = BEARER,
         origins: Origins | None = None,
     ) -> None:
         if elsewhere not in ("refuse", "bare"):

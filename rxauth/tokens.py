@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, get_args
 import jwt
 
 from rxauth.errors import InvalidTokens
+from rxauth.names import ACCESS_TOKEN, REFRESH_TOKEN, SIMPLEJWT_ACCESS, SIMPLEJWT_REFRESH
 from rxauth.runtime import Instant, current_runtime
 
 Expiry = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "jwt"]
@@ -106,14 +107,14 @@ class Tokens:
         names = fields or TokenFields()
         now = received or current_runtime().now()
         body = _dig(answer, names.under)
-        access = _pick(body, names.access_key, ("access_token", "access"))
+        access = _pick(body, names.access_key, (ACCESS_TOKEN, SIMPLEJWT_ACCESS))
         if access is None:
             raise InvalidTokens(
                 f"the answer has no access token: its fields are {sorted(map(str, body))!r:.300}; "
                 "name the right one with access_key=, or the object that holds it with under="
             )
         _check_token("access", access)
-        refresh = _pick(body, names.refresh_key, ("refresh_token", "refresh")) or None
+        refresh = _pick(body, names.refresh_key, (REFRESH_TOKEN, SIMPLEJWT_REFRESH)) or None
         skew = _skew(server_date, sent or now, now)
         unit = names.expiry
         end = "expires_at" if unit.startswith("epoch") else "expires_in"

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict, get_args
 import httpx
 
 from rxauth.errors import InvalidTokens, RefreshUnavailable
+from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
@@ -115,9 +116,9 @@ class Endpoint:
     def _carry(self, secret: str) -> tuple[dict[str, str], dict[str, str]]:
         """(headers, fields of the body) in which the refresh token travels."""
         if self.send == "header":
-            return {"Authorization": f"Bearer {secret}"}, {}
+            return {AUTHORIZATION: f"{BEARER} {secret}"}, {}
         if self.send == "cookie":
-            return {"Cookie": f"{self.refresh_field}={secret}"}, {}
+            return {COOKIE: f"{self.refresh_field}={secret}"}, {}
         return {}, {self.refresh_field: secret}
 
     def post(
@@ -142,7 +143,7 @@ class Endpoint:
             set_cookies = [cookie.value for cookie in response.cookies.jar if cookie.name == self.refresh_field]
             if set_cookies:
                 path = self.fields.under.split(".") if self.fields.under else []
-                answer = _with(answer, path, self.fields.refresh_key or "refresh_token", set_cookies[-1])
+                answer = _with(answer, path, self.fields.refresh_key or REFRESH_TOKEN, set_cookies[-1])
         return Tokens.from_response(
             answer,
             fields=self.fields,

@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 import httpx
 
 from rxauth.errors import OriginNotAllowed
+from rxauth.names import CLIENT_ID, CLIENT_SECRET, GRANT_TYPE, REFRESH_TOKEN, SCOPE, TOKEN, TOKEN_TYPE_HINT
 from rxauth.origins import is_safe, parse_origin, show
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_url, origin_of, without_password
 from rxauth.tokens import Tokens
@@ -58,7 +59,7 @@ class OAuth2:
         if client_secret is not None and client_id is None:
             raise ValueError("client_secret without client_id; pass both")
         self._token_url, self._logout_url, self._scope = token_url, logout_url, scope
-        self._endpoint = Endpoint(token_url, options, send="form", refresh_field="refresh_token")
+        self._endpoint = Endpoint(token_url, options, send="form", refresh_field=REFRESH_TOKEN)
         self._check_logout_url()
         self._auth: httpx.Auth | None = None
         self._client: dict[str, str] = {}
@@ -70,26 +71,24 @@ class OAuth2:
                 )
             self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
         elif client_id is not None:
-            self._client = {"client_id": client_id, **({"client_secret": client_secret} if client_secret else {})}
+            self._client = {CLIENT_ID: client_id, **({CLIENT_SECRET: client_secret} if client_secret else {})}
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
 
     def __call__(self, tokens: Tokens) -> Tokens:
-        return self._endpoint.refresh(
-            self._token_url, tokens, {"grant_type": "refresh_token", **self._client}, self._auth
-        )
+        return self._endpoint.refresh(self._token_url, tokens, {GRANT_TYPE: REFRESH_TOKEN, **self._client}, self._auth)
 
     def login(self, **credentials: Any) -> Tokens:
         known = self._endpoint.known_credentials(credentials)
         grant = "authorization_code" if "code" in known else "password" if "username" in known else "client_credentials"
-        scope = {"scope": self._scope} if self._scope and grant != "authorization_code" else {}
+        scope = {SCOPE: self._scope} if self._scope and grant != "authorization_code" else {}
         return self._endpoint.post(
-            self._token_url, {"grant_type": grant, **scope, **self._client, **known}, auth=self._auth
+            self._token_url, {GRANT_TYPE: grant, **scope, **self._client, **known}, auth=self._auth
         )
 
     def logout(self, tokens: Tokens) -> None:
         if self._logout_url is not None and tokens.refresh is not None:
-            body = {"token": tokens.refresh, "token_type_hint": "refresh_token", **self._client}
+            body = {TOKEN: tokens.refresh, TOKEN_TYPE_HINT: REFRESH_TOKEN, **self._client}
             self._endpoint.confirm(self._endpoint.send_to(self._logout_url, body, auth=self._auth))
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
+from rxauth.names import SIMPLEJWT_REFRESH
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, without_password
 from rxauth.tokens import Tokens
 
@@ -37,7 +38,7 @@ class SimpleJWT:
         self._login_url = url + login_path
         self._refresh_url = url + refresh_path
         self._logout_url = None if logout_path is None else url + logout_path
-        self._endpoint = Endpoint(self._login_url, options, send="json", refresh_field="refresh")
+        self._endpoint = Endpoint(self._login_url, options, send="json", refresh_field=SIMPLEJWT_REFRESH)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
 

@@ -1,0 +1,34 @@
+"""What is sent where: every header and field in which a secret leaves this process, and who gets it.
+
+| secret | travels in | goes to |
+|---|---|---|
+| access token | `AUTHORIZATION`, as `BEARER` (another name by `header=`, `scheme=`) | the session's own origins |
+| refresh token | a field `REFRESH_TOKEN` or `SIMPLEJWT_REFRESH`; with `send=` in `AUTHORIZATION`, `COOKIE` | the token endpoint |
+| refresh token, at logout | the same, or a field `TOKEN` (RFC 7009 section 2.1) | the refresher's logout URL |
+| client's secret | `AUTHORIZATION`, as Basic (RFC 6749 section 2.3.1), or a field `CLIENT_SECRET` | both of these |
+| credentials | fields of the names that the caller gave to `login()` | the token endpoint |
+
+Nothing else is sent, and nothing of it in a URL.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AUTHORIZATION: Final = "Authorization"
+BEARER: Final = "Bearer"
+COOKIE: Final = "Cookie"
+
+#: RFC 6749 sections 4 to 6: the form fields of a request to the token endpoint, and the fields of its answer.
+GRANT_TYPE: Final = "grant_type"
+CLIENT_ID: Final = "client_id"
+CLIENT_SECRET: Final = "client_secret"
+SCOPE: Final = "scope"
+ACCESS_TOKEN: Final = "access_token"
+REFRESH_TOKEN: Final = "refresh_token"
+#: RFC 7009 section 2.1.
+TOKEN: Final = "token"
+TOKEN_TYPE_HINT: Final = "token_type_hint"
+#: djangorestframework-simplejwt's names for the two tokens.
+SIMPLEJWT_ACCESS: Final = "access"
+SIMPLEJWT_REFRESH: Final = "refresh"

@@ -3,7 +3,7 @@
 | secret | travels in | goes to |
 |---|---|---|
 | access token | `AUTHORIZATION`, as `BEARER` (another name by `header=`, `scheme=`) | the session's own origins |
-| refresh token | a field `REFRESH_TOKEN` or `SIMPLEJWT_REFRESH`; with `send=` in `AUTHORIZATION`, `COOKIE` | the token endpoint |
+| refresh token | a field `REFRESH_TOKEN` or `SIMPLEJWT_REFRESH`; else as `send=` says | the token endpoint |
 | refresh token, at logout | the same, or a field `TOKEN` (RFC 7009 section 2.1) | the refresher's logout URL |
 | client's secret | `AUTHORIZATION`, as Basic (RFC 6749 section 2.3.1), or a field `CLIENT_SECRET` | both of these |
 | credentials | fields of the names that the caller gave to `login()` | the token endpoint |

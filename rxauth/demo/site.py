@@ -189,13 +189,14 @@ urlpatterns = [
 ]
 
 
-def _stop_with_parent() -> None:
+def _stop_with_parent(master: int) -> None:
     """The pipe's other end is held by the process that started us alone, so it ends when that does, however it does."""
     os.read(int(os.environ["RXAUTH_DEMO_PIPE"]), 1)
-    os.kill(os.getppid(), signal.SIGTERM)
+    if os.getppid() == master:  # else it is gone, and somebody else has adopted us
+        os.kill(master, signal.SIGTERM)
 
 
 call_command("migrate", verbosity=0)
 get_user_model().objects.create_user(os.environ["RXAUTH_DEMO_USER"], password=os.environ["RXAUTH_DEMO_PASSWORD"])
-threading.Thread(target=_stop_with_parent, name="stop-with-parent", daemon=True).start()
+threading.Thread(target=_stop_with_parent, args=(os.getppid(),), name="stop-with-parent", daemon=True).start()
 application = get_wsgi_application()

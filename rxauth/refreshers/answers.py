@@ -97,7 +97,8 @@ def judge(response: Any, final: Final = ()) -> None:
             f"{what}: check the address, and how the refresh token is sent (send=, refresh_field=)", status_code=status
         )
     raise RefreshUnavailable(
-        f"{what}, with no word about the token; if it means that the user must sign in again, say final=[{status}]",
+        f"{what}, with no word about the token; if it means that the user must sign in again, say final=[{status}]; "
+        "if that surprises you, check how the refresh token is sent (send=, refresh_field=)",
         cause=f"status {status}",
         status_code=status,
         retry_after=retry_after,
@@ -111,8 +112,14 @@ def judge_login(response: Any) -> None:
     try:
         judge(response)
     except (RefreshRefused, RefreshUnavailable, RefreshMisconfigured):
-        about_client = set(_codes(parse_json(response.content))) & _CLIENT_CODES
-        if about_client or status in (404, 405, 406, 408, 415, 425, 429) or not 400 <= status < 500:
+        codes = set(_codes(parse_json(response.content))) & _CLIENT_CODES
+        if codes == {"invalid_request"}:  # some servers say so of a wrong password
+            raise RefreshRefused(
+                f"the server refused the login ({status} invalid_request): check the credentials first, then "
+                "client_id, scope and grant",
+                status_code=status,
+            ) from None
+        if codes or status in (404, 405, 406, 408, 415, 425, 429) or not 400 <= status < 500:
             raise
         refused = RefreshRefused(f"the server refused the credentials ({status})", status_code=status)
         raise refused from None

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -107,7 +108,7 @@ def api_epic(
 
             def stop() -> None:
                 served.remove(kinds)
-                sending.stop()
+                sending.stop(actions.emit)  # nobody listens to this epic any more, but what it began has to end
 
             return CompositeDisposable(subscription, Disposable(stop))
 
@@ -129,6 +130,7 @@ class _Sending:
         self._state = state
         self._shares_store = shares_store
         self._out = out
+        self._say: Callable[[Any], None] = out.on_next
         turns: Turns[Entry] = Turns(policy, self._start, self._drop, self._accept)
         self._turns = None if policy == "merge" else turns  # all at once: nobody has to wait for his turn
         self._lock = threading.Lock()
@@ -168,7 +170,9 @@ class _Sending:
         self.stop()
         self._out.on_completed()
 
-    def stop(self) -> None:
+    def stop(self, say: Callable[[Any], None] | None = None) -> None:
+        """Cancel all calls, and tell it by `say`, for those who are not reached any more in the usual way."""
+        self._say = say or self._say
         if self._turns is not None:
             self._turns.cancel()
         for entry in list(self._entries.values()):
@@ -181,14 +185,14 @@ class _Sending:
 
     def _accept(self, entry: Entry) -> None:
         self._entries[entry.id] = entry
-        self._out.on_next(ApiStarted(entry.call, id=entry.id, meta=self._meta(entry)))
+        self._say(ApiStarted(entry.call, id=entry.id, meta=self._meta(entry)))
 
     def _drop(self, entry: Entry) -> None:
         self._skip(entry, "dropped")
 
     def _skip(self, entry: Entry, why: str) -> None:
         entry.ended = True
-        self._out.on_next(ApiSkipped(entry.call, why, id=entry.id))
+        self._say(ApiSkipped(entry.call, why, id=entry.id))
         _answer(entry.call, error=CallSkipped(f"{describe(entry.call)} was not sent: it {_skipped(why)}", why=why))
 
     def cancel(self, entry: Entry) -> None:
@@ -205,7 +209,7 @@ class _Sending:
                 return
             entry.ended = True
         self._entries.pop(entry.id, None)
-        self._out.on_next(outcome)
+        self._say(outcome)
         _answer(entry.call, payload, error)
         entry.done()
 

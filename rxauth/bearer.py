@@ -66,27 +66,31 @@ class BearerFlow:
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         waiting = self._begin(request)
-        if waiting is not None:
-            self._attach(request, waiting.run())
+        while waiting is not None:
+            waiting = self._attach_current(request, waiting.run())
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
         self._read(response) if self._refused_by is None else response.read()
         if self._is_refusal(response):
-            again = self._again(response, self._replace(response, sent).run())
+            again, waiting = None, self._replace(response, sent)
+            while waiting is not None:
+                again, waiting = self._again(response, waiting.run())
             if again is not None:
                 yield again
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         waiting = self._begin(request)
-        if waiting is not None:
-            self._attach(request, await waiting)
+        while waiting is not None:
+            waiting = self._attach_current(request, await waiting)
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
         await (self._aread(response) if self._refused_by is None else response.aread())
         if self._is_refusal(response):
-            again = self._again(response, await self._replace(response, sent))
+            again, waiting = None, self._replace(response, sent)
+            while waiting is not None:
+                again, waiting = self._again(response, await waiting)
             if again is not None:
                 yield again
 
@@ -107,23 +111,33 @@ class BearerFlow:
         asked_by = f"{request.method} {request.url.path}, answered {response.status_code}"
         return self._single(asked_by, rejected=sent, response=response)
 
+    def _attach_current(self, request: Any, tokens: Tokens) -> Single[Tokens] | None:
+        """Attach the tokens that were waited for; or say what to wait for instead, if they are current no more.
+
+        Their waiter may go on long after they came: somebody blocked his loop, and meanwhile the user signed out.
+        """
+        if self._session.auth.generation == tokens.generation:
+            self._attach(request, tokens)
+            return None
+        return self._single(f"{request.method} {request.url.path}", began=tokens.sign_in)
+
     def _single(self, asked_by: str, **how: Any) -> Single[Tokens]:
         session = self._session
         return Single(
             lambda settle, loop: session.acquire(settle, loop, asked_by=asked_by, **how), session.runtime, session
         )
 
-    def _again(self, response: Any, tokens: Tokens) -> Any | None:
-        """The hop that was refused, with the new token: after a redirect that is not the request we were given."""
+    def _again(self, response: Any, tokens: Tokens) -> tuple[Any | None, Single[Tokens] | None]:
+        """The hop that was refused, with the new token (after a redirect that is not the request we were given), and
+        what to wait for before it is sent."""
         refused = response.request
         if not self._is_replayable(refused):
             response.extensions[EXTENSION] = NotReplayable(
                 f"{refused.method} {refused.url.path} was answered {response.status_code}; the token has been "
                 "refreshed, but the body can be read only once: call again with a new body, or give it as bytes"
             )
-            return None
-        self._attach(refused, tokens)
-        return refused
+            return None, None
+        return refused, self._attach_current(refused, tokens)
 
     def _is_ours(self, request: Any) -> bool:
         """Does this request get our header? Raises `OriginNotAllowed`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -162,7 +162,15 @@ class _Effect:
             return
         task = self._loop.create_task(_as_coroutine(result))
         task.add_done_callback(self._settled)
-        self._work.disposable = Disposable(lambda: (task.cancel(), None)[1])
+        self._work.disposable = Disposable(lambda: self._stop(task))
+
+    def _stop(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the effect's task on its own loop: who cancels may be a thread that dispatches."""
+        assert self._loop is not None
+        if running_loop() is self._loop:
+            task.cancel()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(task.cancel)
 
     def _settled(self, task: asyncio.Task[Any]) -> None:
         if self._cancelled:
@@ -279,7 +287,12 @@ class _Gated:
             self._session.report(error, "a gated function", self._function)
 
 
-async def _as_coroutine(result: Awaitable[R]) -> R:
+def _as_coroutine(result: Awaitable[R]) -> Coroutine[Any, Any, R]:
+    """A coroutine itself, not one around it, which a task that is cancelled at once would never await."""
+    return result if inspect.iscoroutine(result) else _awaited(result)
+
+
+async def _awaited(result: Awaitable[R]) -> R:
     return await result
 
 

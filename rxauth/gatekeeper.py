@@ -28,7 +28,7 @@ from rxauth.refresh import RefreshRun, is_about, is_current
 from rxauth.refreshers.protocol import Refresher
 from rxauth.runtime import LINGER, Instant, Runtime
 from rxauth.settings import Settings
-from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
+from rxauth.state import AuthState, decide, is_cooling, is_premature, present, refusal
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
 from rxauth.tokens import Tokens
@@ -188,6 +188,9 @@ class Gatekeeper(Generic[S]):
         if self.auth.sign_in in ("", sign_in):
             return NotSignedIn("signed out while this call waited")
         return SessionChanged("another user signed in while this call waited, so it was not sent")
+
+    def present(self) -> tuple[str, str]:
+        return present(self.auth)
 
     def drop(self, tokens: Tokens) -> None:
         """Tokens arrived for a sign-in that is over: end it at the server too, where the refresher can."""

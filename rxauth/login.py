@@ -80,10 +80,12 @@ class LoginRun:
         unsaved = host.storage.save(tokens, lambda: host.auth.pending == self._sign_in)
         signed_in = SignedIn(session=host.name, sign_in=self._sign_in, at=host.runtime.now(), tokens=tokens)
         if host.conclude(signed_in, self._flight):
-            if unsaved is None and host.storage.is_behind(tokens):  # a refresh of who was signed in came in between
-                unsaved = host.storage.save(tokens, lambda: host.auth.generation == tokens.generation)
             note_storage(host, tokens, unsaved)
             self._flight.land(tokens)
+            host.notify()
+            if unsaved is None:  # a pair of who was signed in may have come in between
+                still = lambda: host.auth.generation == tokens.generation  # noqa: E731
+                note_storage(host, tokens, host.storage.catch_up(tokens, still))
         else:
             self._flight.land(error=host.gone(self._sign_in))
             host.storage.clear(self._sign_in)
@@ -97,7 +99,7 @@ class LoginRun:
         current = host.auth.tokens
         if current is not None and host.storage.is_behind(current):
             still = lambda: host.auth.generation == current.generation  # noqa: E731
-            note_storage(host, current, host.storage.save(current, still))
+            note_storage(host, current, host.storage.catch_up(current, still))
 
     def _fail(self, error: BaseException) -> None:
         host = self._host

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -51,6 +51,8 @@ class Host(Protocol):
     def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool: ...
 
     def gone(self, sign_in: str) -> RxAuthError: ...
+
+    def present(self) -> Collection[str]: ...
 
     def drop(self, tokens: Tokens) -> None: ...
 
@@ -164,6 +166,10 @@ class RefreshRun:
             self._flight.land(error=host.gone(spent.sign_in))
             host.drop(tokens)
         host.notify()
+        if accepted and unsaved is None:  # a login that was overtaken may have put back the pair of before
+            still = lambda: host.auth.generation == tokens.generation  # noqa: E731
+            note_storage(host, tokens, host.storage.catch_up(tokens, still))
+            host.notify()
 
     def _fail(self, failure: Failure) -> None:
         host, now = self._host, self._host.runtime.now()
@@ -211,7 +217,7 @@ class RefreshRun:
         expired.__cause__ = cause
         log.warning("rxauth: session %r: the sign-in is over: %s", host.name, expired)
         if host.conclude(SessionEnded(**self._about(), cause=expired), self._flight):
-            host.storage.clear(spent.sign_in)
+            host.storage.clear(spent.sign_in, host.present)
         self._flight.land(error=expired)
         host.notify()
 

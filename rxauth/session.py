@@ -22,11 +22,11 @@ from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun, revoke
 from rxauth.origins import Origins
 from rxauth.policies import Policy
-from rxauth.refresh import next_generation
+from rxauth.refresh import next_generation, note_storage
 from rxauth.refreshers.protocol import Refresher, call
 from rxauth.runtime import LINGER, Runtime
 from rxauth.settings import Settings
-from rxauth.state import AuthState, auth_reducer
+from rxauth.state import AuthState, auth_reducer, present
 from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
@@ -91,7 +91,7 @@ class Session(Closing, Gatekeeper[S]):
         self._subscriptions = [
             self.store.actions.of_type(Login, Logout, Refresh).subscribe(self._obey),
             # An app may end the sign-in without us, by resetting its state.
-            self.store.select(lambda state: self._select(state).sign_in).subscribe(lambda _: self.abandon_if_gone()),
+            self.store.select(lambda state: present(self._select(state))).subscribe(lambda _: self.abandon_if_gone()),
         ]
         self._start_with(tokens)
 
@@ -179,7 +179,7 @@ class Session(Closing, Gatekeeper[S]):
 
         def finish() -> None:
             for sign_in in gone:
-                self.storage.clear(sign_in)
+                self.storage.clear(sign_in, self.present)
             if tokens is not None:
                 revoke(self, tokens)
             flight.land()
@@ -224,9 +224,10 @@ class Session(Closing, Gatekeeper[S]):
         with self._lock:
             if self._closed:
                 raise SessionClosed("the session is closed; make a new Session")
+            # Reduced first: in a closed store there is no login, and nobody must wait for it.
+            self.store.commit(SigningIn(session=self.name, sign_in=sign_in, at=self.runtime.now()))
             before, self._login = self._login, (sign_in, flight)
             self._pid = os.getpid()
-            self.store.commit(SigningIn(session=self.name, sign_in=sign_in, at=self.runtime.now()))
         if before is not None:
             before[1].land(error=SessionChanged("another login began, so this one does not count"))
         self._spawn(
@@ -239,10 +240,11 @@ class Session(Closing, Gatekeeper[S]):
 
     def _start_with(self, tokens: Tokens | Mapping[str, Any] | None) -> None:
         """Begin signed in, with the tokens given or else with those in the storage."""
+        unsaved = None
         if tokens is not None:
             given = self._checked(tokens)
             pair = replace(given, sign_in=secrets.token_hex(8), generation=next_generation())
-            self.storage.save(pair, lambda: True)
+            unsaved = self.storage.save(pair, lambda: True)
         else:
             try:
                 record = self.storage.load()
@@ -256,6 +258,7 @@ class Session(Closing, Gatekeeper[S]):
         now = self.runtime.now()
         self.store.commit(SigningIn(session=self.name, sign_in=pair.sign_in, at=now))
         self.store.commit(SignedIn(session=self.name, sign_in=pair.sign_in, at=now, tokens=pair))
+        note_storage(self, pair, unsaved)
         self.store.notify()
 
     def _checked(self, tokens: Tokens | Mapping[str, Any]) -> Tokens:

@@ -270,6 +270,11 @@ def is_signed_in(state: AuthState) -> bool:
     return state.status in ("signed_in", "refreshing", "degraded")
 
 
+def present(state: AuthState) -> tuple[str, str]:
+    """The ids of the sign-in that is there and of the one that is about to be, "" for none."""
+    return state.sign_in, state.pending
+
+
 def is_refreshing(state: AuthState) -> bool:
     """True while a refresh is in flight."""
     return "refreshing" in (state.status, state.status == "signing_in" and state.resume)

@@ -171,6 +171,8 @@ class ActionSource(Protocol):
 
     def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable: ...
 
+    def _emit(self, action: Any, where: str) -> None: ...
+
 
 class ActionStream(Subscribable[A]):
     """The actions of a store, hot: a subscriber sees those dispatched after it subscribed.
@@ -202,6 +204,10 @@ class ActionStream(Subscribable[A]):
         if self._kinds != (object,):
             raise TypeError("of_type() narrows the whole stream once; name all classes in one call: of_type(A, B)")
         return ActionStream(self._source, kinds, self._where, self._seen)
+
+    def emit(self, action: Any) -> None:
+        """Dispatch the last words of an epic that was disposed of, whose output nobody listens to any more."""
+        self._source._emit(action, self._where)
 
     def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
         return self._source._listen_to_actions(self._kinds, ActionListener(observer, self._where, self._seen))

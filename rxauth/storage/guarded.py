@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -66,24 +66,39 @@ class GuardedStorage:
         (a logout, or another sign-in, was quicker).
         """
         with self._turn():
-            mine = self._stored is not None and self._stored[0] == tokens.sign_in
-            if not wanted():
-                return None
-            record = Record(tokens.sign_in, tokens.generation, tokens)
-            replaces = self._stored if mine else None
-            try:
-                stored = self._limited(lambda: self._storage.save(record, replaces))
-            except Exception as error:
-                log.warning("rxauth: the tokens could not be saved: %s: %s", type(error).__name__, error)
-                return error
-            if stored:
-                self._stored = self._holds = record.key
-            return None
+            return self._save(tokens, wanted)
 
-    def clear(self, sign_in: str) -> Exception | None:
-        """Remove the sign-in's record. Returns the error, if it failed."""
+    def catch_up(self, tokens: Tokens, wanted: Callable[[], bool]) -> Exception | None:
+        """`save`, unless the pair is what is stored: found out in its turn, for a write of another may be under way."""
         with self._turn():
-            if self._stored is not None and self._stored[0] == sign_in:
+            return self._save(tokens, wanted) if self.is_behind(tokens) else None
+
+    def _save(self, tokens: Tokens, wanted: Callable[[], bool]) -> Exception | None:
+        mine = self._stored is not None and self._stored[0] == tokens.sign_in
+        if not wanted():
+            return None
+        record = Record(tokens.sign_in, tokens.generation, tokens)
+        replaces = self._stored if mine else None
+        try:
+            stored = self._limited(lambda: self._storage.save(record, replaces))
+        except Exception as error:
+            log.warning("rxauth: the tokens could not be saved: %s: %s", type(error).__name__, error)
+            return error
+        if stored:
+            self._stored = self._holds = record.key
+        return None
+
+    def clear(self, sign_in: str, keep: Callable[[], Collection[str]] | None = None) -> Exception | None:
+        """Remove the sign-in's record. Returns the error, if it failed.
+
+        With `keep`, also what is stored of an earlier sign-in, whose place this one's pair could not take because its
+        save failed: else the next start would sign in whoever was there before. `keep` are those that stay.
+        """
+        with self._turn():
+            stored = self._stored
+            if keep is not None and stored is not None and stored[0] not in keep():
+                sign_in = stored[0]
+            if stored is not None and stored[0] == sign_in:
                 self._stored = self._holds = None
             try:
                 self._limited(lambda: self._storage.clear(sign_in))

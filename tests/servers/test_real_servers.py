@@ -52,6 +52,7 @@ def test_wrong_credentials_fail_the_login(server: Server) -> None:
         with pytest.raises(LoginFailed) as failed:
             session.login(username=USER, password="wrong").run()
         assert (failed.value.transient, failed.value.status_code) == (False, server.wrong_password_status)
+        assert "credentials" in str(failed.value), "it speaks of what the user can mend"
         with pytest.raises(NotSignedIn):
             session.fresh().run()
     assert server.counts() == Counts()

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import os
 import sys
 import time
 
-from tests.simulation.world import World
+from tests.simulation.runs import progress, report, run
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10_000, help="how many (default 10,000)")
     parser.add_argument("--first", type=int, default=0, help="the first one: with --seeds 1 it replays a failure")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="in how many processes (default: cores)")
+    parser.add_argument("--until-violation", action="store_true", help="stop at the first one")
     options = parser.parse_args()
-    logging.disable(logging.CRITICAL)  # faults are logged, and they happen on purpose
-    schedules: set[tuple[int, ...]] = set()
-    longest, failed, began = 0, 0, time.monotonic()
-    for seed in range(options.first, options.first + options.seeds):
-        world = World(seed)
-        try:
-            world.run()
-        except AssertionError as violation:
-            failed += 1
-            print(f"seed {seed}: {violation}")
-        schedules.add(tuple(world.time.choices))
-        longest = max(longest, len(world.time.choices))
-    rate = options.seeds / (time.monotonic() - began)
-    print(
-        f"{options.seeds} seeds, {failed} violations, {len(schedules)} distinct interleavings, "
-        f"the longest of {longest} choices, {rate:.0f} seeds/s"
-    )
-    return 1 if failed else 0
+    began = time.monotonic()
+    seeds = range(options.first, options.first + options.seeds)
+    tally = run(seeds, options.jobs, until_violation=options.until_violation, tell=progress(sys.stderr, options.seeds))
+    print(report(tally, time.monotonic() - began))
+    return 1 if tally.violations else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""The simulation is only worth what it finds: each of these bugs, put into a copy of the library, is found by it.
+
+A patch begins with a sentence that says what is wrong with the library once it is applied.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PATCHES = sorted(HERE.glob("*.patch"))
+SEEDS = 2_000
+#: Says which library it imports, and runs the simulation.
+PROGRAM = "import rxauth, runpy; print(rxauth.__file__); runpy.run_module('tests.simulation', run_name='__main__')"
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
+    """What the simulation says of each bug, found out on all cores at once."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {patch.stem: pool.submit(_find, patch, tmp_path_factory.mktemp(patch.stem)) for patch in PATCHES}
+
+
+@pytest.mark.parametrize("bug", [patch.stem for patch in PATCHES])
+def test_the_simulation_finds_the_bug(bug: str, findings: dict[str, Future[str]]) -> None:
+    found = findings[bug].result()
+    assert found.startswith("seed "), f"{bug} lives through {SEEDS} seeds: {found}"
+
+
+def test_each_patch_says_what_is_wrong() -> None:
+    for patch in PATCHES:
+        first = patch.read_text().splitlines()[0]
+        assert first.startswith("# "), patch.name
+        assert first.endswith("."), patch.name
+
+
+def _find(patch: Path, copy: Path) -> str:
+    """The first violation in a copy of the library with this bug."""
+    for folder in ("rxauth", "tests/simulation"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    _apply(patch, copy)
+    told = subprocess.run(
+        [sys.executable, "-c", PROGRAM, f"--seeds={SEEDS}", "--until-violation", "--jobs=1"],
+        cwd=copy,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    imported, _, said = told.stdout.partition("\n")
+    assert Path(imported) == copy / "rxauth" / "__init__.py", told.stdout
+    return said
+
+
+def _apply(patch: Path, copy: Path) -> None:
+    """With git, which is wherever this repository is; it must not take the copy for a part of some other one."""
+    told = subprocess.run(
+        ["git", "apply", "--whitespace=nowarn", str(patch)],
+        cwd=copy,
+        env={**os.environ, "GIT_CEILING_DIRECTORIES": str(copy.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, f"{patch.name} does not apply any more: {told.stderr}"

@@ -219,19 +219,13 @@ class _Task:
 class _Callback:
     """What happens at a moment, without a thread of its own. `turn` moves on when it is due or cancelled."""
 
-    __slots__ = ("_call", "_cancelled", "turn")
+    __slots__ = ("resume", "turn")
 
     def __init__(self, call: Callable[[], object]) -> None:
-        self._call = call
-        self._cancelled = False
+        self.resume = call
         self.turn = 0
 
-    def resume(self) -> None:
-        if not self._cancelled:
-            self._call()
-
     def cancel(self) -> None:
-        self._cancelled = True
         self.turn += 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -13,7 +13,7 @@ import pytest
 from http_kit import KINDS, Kind, signed_in
 
 from rxauth import BearerAuth, Session, Tokens
-from rxauth.testing import TokenServer
+from rxauth.testing import TokenServer, VirtualTime
 
 
 @contextmanager
@@ -184,3 +184,45 @@ def test_the_errors_of_the_gate_are_no_errors_of_httpx() -> None:
     from rxauth.errors import RxAuthError
 
     assert not issubclass(RxAuthError, httpx.HTTPError)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_refusal_that_dribbles_in_costs_five_seconds_not_its_whole_length(kind: str) -> None:
+    time = VirtualTime()
+    session = Session(
+        lambda tokens: {"access_token": "new", "expires_in": 300},
+        tokens={"access_token": "old", "refresh_token": "r", "expires_in": 300},
+        origins=["https://api.example.com"],
+        time=time,
+    )
+    client = {"transport": httpx.MockTransport(lambda request: _dribbling(request, time))}
+    began = time.now().mono
+    if kind == "sync":
+        answer = httpx.Client(**client, auth=BearerAuth(session)).get("https://api.example.com/")  # type: ignore[arg-type]
+    else:
+
+        async def main() -> httpx.Response:
+            async with httpx.AsyncClient(**client, auth=BearerAuth(session)) as asynchronous:  # type: ignore[arg-type]
+                return await asynchronous.get("https://api.example.com/")
+
+        answer = time.run(main())
+    assert answer.status_code == 200
+    assert 5 <= time.now().mono - began <= 7
+
+
+def _dribbling(request: httpx.Request, time: VirtualTime) -> httpx.Response:
+    if request.headers["authorization"] == "Bearer new":
+        return httpx.Response(200)
+
+    class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(1000):
+                time.sleep(1)
+                yield b"."
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for _ in range(1000):
+                await asyncio.sleep(1)
+                yield b"."
+
+    return httpx.Response(401, stream=Body())

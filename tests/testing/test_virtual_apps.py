@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time as real_time
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -219,19 +220,72 @@ async def _wait(session: Session[Any]) -> Tokens:
 
 
 def test_a_busy_loop_does_not_hold_up_background_work() -> None:
-    time, server, session = app()
+    time = VirtualTime()
+    done: list[str] = []
 
-    async def main() -> str:
-        single = asyncio.ensure_future(_wait(session))
-        for _ in range(10_000):
-            if single.done():
-                break
+    async def main() -> None:
+        time.spawn(lambda: done.append("background"), "work")
+        for _ in range(1_000):
+            if done:
+                return
             await asyncio.sleep(0)
-            time.advance(0.01)
-        return (await single).access
 
-    assert time.run(main())
-    assert server.posts == 1
+    time.run(main())
+    assert done == ["background"]
+
+
+def test_a_moment_can_be_given_and_taken_back() -> None:
+    time = VirtualTime()
+    seen: list[str] = []
+    note = lambda text: lambda scheduler, state: seen.append(text)  # noqa: E731
+    at = time.scheduler.now + timedelta(seconds=5)
+    time.scheduler.schedule_absolute(at, note("kept"))
+    time.scheduler.schedule_absolute(at, note("taken back")).dispose()
+    time.scheduler.schedule_relative(4.9, note("before")).dispose()
+    time.advance(4.9)
+    assert seen == []
+    time.advance(0.2)
+    assert seen == ["kept"]
+
+
+def test_a_callback_that_takes_longer_than_was_waited_for_moves_the_clock() -> None:
+    time = VirtualTime()
+    began = time.now().mono
+    time.call_later(1, lambda: time.sleep(10))
+    time.advance(2)
+    assert time.now().mono - began == 11
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "seconds"),
+    [
+        (faults.never(), httpx.ReadTimeout, 5),
+        (faults.drip(6.0), httpx.ReadTimeout, 5.5),
+        (faults.reset_before(), httpx.ReadError, 0),
+        (faults.reset_after(), httpx.ReadError, 0.5),
+        (faults.half_close(), httpx.RemoteProtocolError, 0.5),
+    ],
+    ids=["never", "drip", "reset before", "reset after", "half close"],
+)
+def test_async_clients_meet_the_faults_too(fault: faults.Fault, error: type[Exception], seconds: float) -> None:
+    time, server, _ = app()
+    server.script(fault)
+
+    async def main() -> float:
+        began = asyncio.get_running_loop().time()
+        async with httpx.AsyncClient(base_url=API, transport=server.transport, timeout=5) as client:
+            with pytest.raises(error):
+                await client.post("/api/token/refresh/", json={"refresh": server.current_refresh})
+        return asyncio.get_running_loop().time() - began
+
+    assert time.run(main()) == seconds
+
+
+def test_a_coroutine_can_run_where_a_loop_runs_already() -> None:
+    async def notebook() -> str:
+        return VirtualTime().run(asyncio.sleep(3600, "an hour later"))
+
+    assert asyncio.run(notebook()) == "an hour later"
 
 
 def test_one_time_has_one_name() -> None:

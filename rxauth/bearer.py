@@ -230,11 +230,19 @@ class BearerFlow:
 
     def _put_back(self, response: Any, body: _Bounded) -> None:
         """Let the response be read again: by httpx, which keeps it as history, or by the caller."""
-        if body.broken and "content-encoding" in response.headers:
-            del response.headers["content-encoding"]  # half of a compressed body can not be decoded
+        if "content-encoding" in response.headers and (body.broken or not self._can_be_decoded(response, body)):
+            del response.headers["content-encoding"]  # else whoever reads it gets a decoder's exception for a refusal
             body.chunks.clear()
         response.stream = self.byte_stream(b"".join(body.chunks))
         response.is_stream_consumed = response.is_closed = False
+
+    def _can_be_decoded(self, response: Any, body: _Bounded) -> bool:
+        stream = self.byte_stream(b"".join(body.chunks))
+        try:
+            type(response)(response.status_code, headers=response.headers, stream=stream).read()
+        except Exception:
+            return False
+        return True
 
 
 class BearerAuth(BearerFlow, httpx.Auth):

@@ -54,7 +54,10 @@ class Origins:
 
     def allow(self, url: Any) -> bool:
         """May the token go there? `url` is an httpx URL."""
-        return (url.scheme, url.host, url.port or _PORTS.get(url.scheme, 0)) in self._allowed
+        origin = (url.scheme, url.host, url.port or _PORTS.get(url.scheme, 0))
+        return origin in self._allowed or (
+            ":" in origin[1] and (origin[0], _ipv6(origin[1]), origin[2]) in self._allowed
+        )
 
     def refuse(self, url: Any) -> OriginNotAllowed:
         """The error for a URL that is not allowed, naming the remedy."""
@@ -73,15 +76,23 @@ def parse_origin(text: str) -> Origin:
     try:
         parts = urlsplit(text)
         port = parts.port
-        host = httpx.URL(text).host  # the form in which a client's requests show it, international names decoded
+        host = _ipv6(httpx.URL(text).host)  # the form in which a client's requests show it, international names decoded
     except (ValueError, AttributeError, TypeError, httpx.InvalidURL):
         raise ValueError(f"expected an origin such as 'https://api.example.com', got {text!r}") from None
-    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
+    if parts.scheme not in _PORTS or not parts.hostname or not host or parts.username is not None:
         raise ValueError(f"expected an origin such as 'https://api.example.com', got {text!r}")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         short = show((parts.scheme, parts.hostname, port or _PORTS[parts.scheme]))
         raise ValueError(f"an origin has no path: write {short!r} instead of {text!r}")
     return parts.scheme, host, port or _PORTS[parts.scheme]
+
+
+def _ipv6(host: str) -> str:
+    """One way to write an IPv6 address (RFC 5952); other hosts as they are."""
+    try:
+        return ipaddress.ip_address(host).compressed if ":" in host else host
+    except ValueError:
+        return host
 
 
 def is_safe(origin: Origin) -> bool:

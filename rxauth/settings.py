@@ -41,8 +41,8 @@ class Settings:
         for name, value in given.items():
             if name not in names:
                 raise TypeError(f"Session() has no keyword {name!r}; its numbers are {', '.join(names)}")
-            if value is not None and not (isinstance(value, int | float) and (value >= 0 or name == "leeway")):
-                raise ValueError(f"{name} must be a number of seconds or a count, 0 or more; got {value!r}")
+            if value is not None and not (_is_number(value) and (value >= 0 or name == "leeway")):
+                raise ValueError(f"{name} must be a number of seconds or a count, from 0 to a century; got {value!r}")
             if value is None and name not in ("leeway", "refresh_ahead"):
                 raise ValueError(f"{name} must be a number; leave it out for the default")
         if given.get("tries", 1) == 0:
@@ -56,10 +56,18 @@ class Settings:
 
     def pause_before(self, next_try: int, retry_after: float | None, chance: float) -> float:
         """Seconds before try `next_try` (2, 3, ...): exponential back-off, half of it chance, or `Retry-After`."""
-        backoff: float = self.backoff * 2 ** (next_try - 2)
+        backoff: float = self.backoff * 2 ** min(next_try - 2, 64)
         return max(backoff * (0.5 + chance / 2), retry_after or 0.0)
 
     def cool_down_after(self, failures: int, retry_after: float | None) -> float:
         """Seconds without a post after so many failed refreshes in a row."""
         doubled: float = self.cool_down * 2 ** min(failures, 16)
         return max(min(doubled, self.max_cool_down), min(retry_after or 0.0, self.max_retry_after))
+
+
+#: A hundred years in seconds: no thread can wait for longer than three hundred.
+_LONGEST = 100 * 365.25 * 86_400
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LONGEST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -74,6 +75,8 @@ class Tokens:
         _check_token("access", self.access)
         if self.refresh is not None:
             _check_token("refresh", self.refresh)
+        for name in ("expires_at", "refresh_expires_at", "life"):
+            _check_number(name, getattr(self, name))
         if self.expires_at is None and self.received is None:
             claims = read_claims(self.access)
             object.__setattr__(self, "expires_at", claims.get("exp"))
@@ -110,7 +113,7 @@ class Tokens:
         access = _pick(body, names.access_key, (ACCESS_TOKEN, SIMPLEJWT_ACCESS))
         if access is None:
             raise InvalidTokens(
-                f"the answer has no access token: its fields are {sorted(map(str, body))!r:.300}; "
+                f"the answer has no access token: its fields are {_names_in(body)}; "
                 "name the right one with access_key=, or the object that holds it with under="
             )
         _check_token("access", access)
@@ -227,7 +230,10 @@ def _lifetime(
 
 
 def _span(claims: Mapping[str, Any]) -> float | None:
-    return max(0.0, claims["exp"] - claims["iat"]) if "exp" in claims and "iat" in claims else None
+    if "exp" not in claims or "iat" not in claims:
+        return None
+    span: float = claims["exp"] - claims["iat"]
+    return max(0.0, span) if math.isfinite(span) else None
 
 
 def _skew(server_date: float | None, sent: Instant, received: Instant) -> float:
@@ -252,11 +258,25 @@ def _dig(answer: object, under: str | None) -> Mapping[str, Any]:
     return body
 
 
+def _names_in(body: Mapping[Any, Any]) -> str:
+    """The names of the fields, for a message; a name as long as a token may be one."""
+    names = sorted(str(name) for name in body)
+    return repr([name if len(name) < 24 else fingerprint(name) for name in names])[:300]
+
+
 def _pick(body: Mapping[str, Any], name: str | None, usual: tuple[str, ...]) -> Any:
     for key in (name,) if name else usual:
         if body.get(key) is not None:
             return body[key]
     return None
+
+
+def _check_number(name: str, value: object) -> None:
+    if value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    ):
+        return
+    raise InvalidTokens(f"{name} must be a number of seconds, or None when it is not known; got {type(value).__name__}")
 
 
 def _check_token(name: str, value: object) -> None:

@@ -244,16 +244,16 @@ def parse_json(content: bytes) -> Any:
         return None
 
 
-def _codes(body: Any) -> Iterator[str]:
+def _codes(body: Any, depth: int = 3) -> Iterator[str]:
     """The error codes of a JSON body: `error`, `code` or `error_code`, also inside an object called `error`."""
-    if not isinstance(body, Mapping):
+    if not depth or not isinstance(body, Mapping):
         return
     for name in ("error", "code", "error_code"):
         value = body.get(name)
         if isinstance(value, str):
             yield value.strip().lower()
         elif isinstance(value, Mapping) and name == "error":
-            yield from _codes(value)
+            yield from _codes(value, depth - 1)
 
 
 def _texts(body: Any, depth: int = 3) -> Iterator[str]:

@@ -229,10 +229,10 @@ def _with(answer: Any, path: list[str], key: str, value: str | None) -> Any:
     return {**answer, path[0]: _with(answer.get(path[0]), path[1:], key, value)}
 
 
-def _plain(headers: httpx.Headers) -> list[tuple[str, str]]:
-    """The headers of a body that has been decoded already."""
-    gone = ("content-encoding", "content-length", "transfer-encoding")
-    return [(name, value) for name, value in headers.multi_items() if name.lower() not in gone]
+def _plain(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
+    """The headers of a body that has been decoded already, as they came: they need not be ASCII."""
+    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
+    return [(name, value) for name, value in headers.raw if name.lower() not in gone]
 
 
 def _read(response: httpx.Response) -> bytes:

@@ -45,7 +45,7 @@ def test_a_refresher_that_is_none() -> None:
     ("settings", "error", "says"),
     [
         ({"leway": 5}, TypeError, "no keyword 'leway'; its numbers are leeway, refresh_ahead"),
-        ({"deadline": -1}, ValueError, "deadline must be a number of seconds or a count, 0 or more; got -1"),
+        ({"deadline": -1}, ValueError, "deadline must be a number of seconds or a count, from 0 to a century; got -1"),
         ({"deadline": None}, ValueError, "deadline must be a number"),
         ({"tries": 0}, ValueError, "tries must be 1 or more"),
         ({"cool_down": "5"}, ValueError, "got '5'"),

@@ -87,7 +87,7 @@ def test_a_longer_retry_after_is_never_a_shorter_wait(cool_down: float, failures
 
 @given(
     backoff=st.just(0.0) | st.floats(1e-9, 1e6),
-    number=st.integers(2, 500),
+    number=st.integers(2, 64),
     chance=st.floats(0, 1),
     retry_after=RETRY_AFTER,
 )

@@ -9,7 +9,7 @@ import httpx
 
 from rxauth.errors import NotReplayable
 from rxauth.flight import Single, is_fetching
-from rxauth.names import AUTHORIZATION, BEARER
+from rxauth.names import AUTHORIZATION, BEARER, check_sendable
 from rxauth.origins import Origins
 from rxauth.refreshers.endpoint import origin_of
 from rxauth.session import Session
@@ -54,6 +54,8 @@ class BearerFlow:
     ) -> None:
         if elsewhere not in ("refuse", "bare"):
             raise ValueError(f"elsewhere must be 'refuse' or 'bare', got {elsewhere!r}")
+        check_sendable("header", header, empty=False)
+        check_sendable("scheme", scheme)
         self._session = session
         self._origins = origins or session.origins
         self._elsewhere = elsewhere

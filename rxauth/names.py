@@ -8,7 +8,7 @@
 | client's secret | `AUTHORIZATION`, as Basic (RFC 6749 section 2.3.1), or a field `CLIENT_SECRET` | both of these |
 | credentials | fields of the names that the caller gave to `login()` | the token endpoint |
 
-Nothing else is sent, and nothing of it in a URL.
+Nothing else is sent, and nothing of it in a URL, unless you put it there.
 """
 
 from __future__ import annotations
@@ -32,3 +32,12 @@ TOKEN_TYPE_HINT: Final = "token_type_hint"
 #: djangorestframework-simplejwt's names for the two tokens.
 SIMPLEJWT_ACCESS: Final = "access"
 SIMPLEJWT_REFRESH: Final = "refresh"
+
+
+def check_sendable(keyword: str, text: str, *, empty: bool = True) -> None:
+    """Raise a ValueError unless `text` can stand in a header (RFC 9110 section 5.5), where a secret comes after it.
+
+    An HTTP library would say so as well, but with the whole header, secret included, in its message.
+    """
+    if not isinstance(text, str) or not (text or empty) or not text.isascii() or not text.isprintable():
+        raise ValueError(f"{keyword} must be printable ASCII without line breaks, got {text!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,17 +74,18 @@ class Origins:
 
 def parse_origin(text: str) -> Origin:
     """(scheme, host, port) of `"https://host[:port]"`. Raises ValueError for anything else."""
+    shown = re.sub("//[^/]*@", "//", text) if isinstance(text, str) else text  # a password is nobody's business
     try:
         parts = urlsplit(text)
         port = parts.port
         host = _ipv6(httpx.URL(text).host)  # the form in which a client's requests show it, international names decoded
     except (ValueError, AttributeError, TypeError, httpx.InvalidURL):
-        raise ValueError(f"expected an origin such as 'https://api.example.com', got {text!r}") from None
+        raise ValueError(f"expected an origin such as 'https://api.example.com', got {shown!r}") from None
     if parts.scheme not in _PORTS or not parts.hostname or not host or parts.username is not None:
-        raise ValueError(f"expected an origin such as 'https://api.example.com', got {text!r}")
+        raise ValueError(f"expected an origin such as 'https://api.example.com', got {shown!r}")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         short = show((parts.scheme, parts.hostname, port or _PORTS[parts.scheme]))
-        raise ValueError(f"an origin has no path: write {short!r} instead of {text!r}")
+        raise ValueError(f"an origin has no path: write {short!r} instead of {shown!r}")
     return parts.scheme, host, port or _PORTS[parts.scheme]
 
 

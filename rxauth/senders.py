@@ -12,7 +12,7 @@ from rxauth.bearer import EXTENSION, Began, bearer_for
 from rxauth.calls import ApiCall, Request, describe
 from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
 from rxauth.flight import Leave, stay
-from rxauth.refreshers.answers import without_frames
+from rxauth.frames import own_frames, without_frames
 from rxauth.runtime import running_loop
 from rxauth.session import Session
 from rxauth.tokens import Tokens
@@ -129,9 +129,8 @@ class Sender:
                 raise TypeError(f"request(state) returned {type(description).__name__}; return Request.get(url), ...")
             request = description.build(self._client)
         except Exception as error:
-            raise _caused(
-                ApiRequestError(f"{describe(entry.call)} could not be turned into a request: {error}"), error
-            ) from None
+            text = f"{describe(entry.call)} could not be turned into a request: {error}"
+            raise ApiRequestError(text) from own_frames(error)
         if not entry.gated:
             return request, None
         request.extensions[EXTENSION] = Began(entry.began)

@@ -17,6 +17,7 @@ from rxauth.closing import Closing
 from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed
 from rxauth.explain import explain
 from rxauth.flight import Flight, Single
+from rxauth.frames import concealed
 from rxauth.gate import Failed, Project, gate, gated
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun, revoke
@@ -53,6 +54,7 @@ class Session(Closing, Gatekeeper[S]):
     test calls it `time=VirtualTime()`. The numbers (`leeway`, `deadline`, ...) are those of `rxauth.settings.Settings`.
     """
 
+    @concealed
     def __init__(
         self,
         refresh: Refresher,
@@ -148,6 +150,7 @@ class Session(Closing, Gatekeeper[S]):
 
     # -- in and out ------------------------------------------------------------------------------------------------
 
+    @concealed
     def login(self, **credentials: Any) -> Single[Tokens]:
         """Sign in with the refresher's login. It begins now; calls that arrive meanwhile wait for it.
 
@@ -160,6 +163,7 @@ class Session(Closing, Gatekeeper[S]):
             )
         return self._sign_in(lambda: call(login, **credentials))
 
+    @concealed
     def sign_in(self, tokens: Tokens | Mapping[str, Any]) -> Single[Tokens]:
         """Sign in with tokens that you have, in the place of whoever was signed in. Raises `InvalidTokens`."""
         return self._sign_in(None, self._checked(tokens))

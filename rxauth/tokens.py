@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, get_args
 import jwt
 
 from rxauth.errors import InvalidTokens
+from rxauth.frames import concealed
 from rxauth.names import ACCESS_TOKEN, REFRESH_TOKEN, SIMPLEJWT_ACCESS, SIMPLEJWT_REFRESH
 from rxauth.runtime import Instant, current_runtime
 
@@ -86,6 +87,7 @@ class Tokens:
             object.__setattr__(self, "refresh_expires_at", read_claims(self.refresh).get("exp"))
 
     @classmethod
+    @concealed
     def from_response(
         cls,
         answer: object,
@@ -182,6 +184,10 @@ class Tokens:
             f"Tokens(access={fingerprint(self.access)}, refresh={refresh}, "
             f"expires_at={_iso(self.expires_at)}, generation={self.generation})"
         )
+
+
+# Its arguments are the tokens, and a dataclass writes its constructor itself.
+Tokens.__init__ = concealed(Tokens.__init__)  # type: ignore[method-assign]
 
 
 def fingerprint(secret: str) -> str:

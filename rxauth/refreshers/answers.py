@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 from rxauth.errors import (
@@ -20,6 +19,7 @@ from rxauth.errors import (
     RxAuthError,
     SessionExpired,
 )
+from rxauth.frames import own_frames, without_frames
 from rxauth.runtime import current_runtime
 
 #: Which answers end the sign-in, beside those that say so themselves: statuses, or a function of the response.
@@ -156,8 +156,7 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("in_doubt", _caused(lost, error))
     crashed = RefresherError(f"the refresh callable raised {type(error).__name__}")
     crashed.__cause__ = error
-    for link in _chain(error):
-        link.__traceback__ = _foreign_frames(link.__traceback__)
+    own_frames(error)
     return Failure("crashed", crashed)
 
 
@@ -183,35 +182,6 @@ def _caused(error: RxAuthError, cause: BaseException) -> RxAuthError:
     error.__cause__ = without_frames(cause)
     error.__traceback__ = None
     return error
-
-
-def without_frames(error: BaseException) -> BaseException:
-    """The exception and all that it goes back to, without tracebacks."""
-    for link in _chain(error):
-        link.__traceback__ = None
-    return error
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The exception and all that it goes back to, by cause or by context."""
-    found: dict[int, BaseException] = {}
-    queue: list[BaseException | None] = [error]
-    while queue:
-        link = queue.pop()
-        if link is not None and id(link) not in found:
-            found[id(link)] = link
-            queue += [link.__cause__, link.__context__]
-    return list(found.values())
-
-
-def _foreign_frames(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback without the frames of this library and of httpx."""
-    if trace is None:
-        return None
-    rest = _foreign_frames(trace.tb_next)
-    if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("rxauth", "httpx", "httpcore", "httpx2"):
-        return rest
-    return TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:

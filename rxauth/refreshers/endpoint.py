@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 import ssl
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict, get_args
 
 import httpx
 
 from rxauth.errors import InvalidTokens, RefreshUnavailable
-from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN
+from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
+from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
@@ -80,6 +83,11 @@ class Endpoint:
         for name, value, allowed in (("send", self.send, Send), ("expiry", self.fields.expiry, Expiry)):
             if value not in get_args(allowed):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {value!r}")
+        if self.send == "cookie":
+            check_sendable("refresh_field", self.refresh_field, empty=False)
+        for header, text in self.headers.items():
+            check_sendable("the name of a header in headers=", header, empty=False)
+            check_sendable(f"headers={{{header!r}: ...}}", text)
         unknown = sorted(set(options) - EndpointOptions.__optional_keys__)
         if unknown:
             known = ", ".join(sorted(EndpointOptions.__optional_keys__))
@@ -164,10 +172,17 @@ class Endpoint:
         """POST `body` as the server wants it and return the answer, read to its end."""
         timeout = httpx.Timeout(10.0, read=READ_TIMEOUT)
         transport = _Lent(self.transport) if self.transport is not None else None
+        # One that is compressed well would be bounded too late; a server that compresses nevertheless is read below.
+        sent = {"Accept-Encoding": "identity", **self.headers, **(headers or {})}
+        parsed = httpx.URL(url)
+        if parsed.userinfo:  # httpx logs the URL, and would put this in the place of our own header
+            if auth is None and AUTHORIZATION not in sent:
+                auth = httpx.BasicAuth(parsed.username, parsed.password)
+            url = without_password(url)
         encoded: dict[str, Any] = {"data": body} if self._as_form else {"json": body} if body else {}
         with (
-            httpx.Client(transport=transport, timeout=timeout, verify=_tls()) as client,
-            client.stream("POST", url, headers={**self.headers, **(headers or {})}, auth=auth, **encoded) as response,
+            httpx.Client(transport=transport, timeout=timeout, verify=_tls(), mounts=_direct(url)) as client,
+            client.stream("POST", url, headers=sent, auth=auth, **encoded) as response,
         ):
             try:
                 content = _read(response)
@@ -196,6 +211,13 @@ class _Lent(httpx.BaseTransport):
         return self._transport.handle_request(request)
 
 
+def _direct(url: str) -> dict[str, None] | None:
+    """No proxy of the environment between us and this machine, where plain http is safe because nobody listens in."""
+    parsed = httpx.URL(url)
+    is_direct = parsed.scheme == "http" and is_safe(parse_origin(origin_of(url)))
+    return {f"http://[{parsed.host}]" if ":" in parsed.host else f"http://{parsed.host}": None} if is_direct else None
+
+
 def check_url(url: str | None) -> None:
     """Raise a ValueError unless `url` is absolute (None is fine)."""
     if url is None:
@@ -206,7 +228,8 @@ def check_url(url: str | None) -> None:
     except httpx.InvalidURL:
         is_absolute = False
     if not is_absolute:
-        raise ValueError(f"expected an absolute URL such as 'https://auth.example.com/token', got {url!r}")
+        shown = re.sub("//[^/]*@", "//", url)  # a password is nobody's business, and what is no URL has no userinfo
+        raise ValueError(f"expected an absolute URL such as 'https://auth.example.com/token', got {shown!r}")
 
 
 def origin_of(url: str) -> str:
@@ -240,16 +263,32 @@ def _read(response: httpx.Response) -> bytes:
     content = bytearray()
     clock = current_runtime()
     end = clock.now().mono + READ_TIMEOUT
-    for chunk in response.iter_bytes():
+    is_read = response.is_stream_consumed  # by a transport that makes its answers itself
+    for chunk in [response.content] if is_read else response.iter_raw():
         content += chunk
         if len(content) > MAX_ANSWER or clock.now().mono > end:
-            long = f"longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s"
-            if response.is_success:
-                raise InvalidTokens(f"it is {long}")
-            raise RefreshUnavailable(
-                f"the token endpoint's answer is {long}",
-                cause="endless answer",
-                status_code=response.status_code,
-                repeat=False,
-            )
-    return bytes(content)
+            raise _endless(response)
+    decoded = bytes(content) if is_read else _decoded(bytes(content), response.headers.get("content-encoding"))
+    if len(decoded) > MAX_ANSWER:
+        raise _endless(response)
+    return decoded
+
+
+def _endless(response: httpx.Response) -> InvalidTokens | RefreshUnavailable:
+    long = f"longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s"
+    if response.is_success:
+        return InvalidTokens(f"it is {long}")
+    text = f"the token endpoint's answer is {long}"
+    return RefreshUnavailable(text, cause="endless answer", status_code=response.status_code, repeat=False)
+
+
+def _decoded(content: bytes, encoding: str | None) -> bytes:
+    """The body as it was before the server compressed it, once, and not much more of it than we want."""
+    if encoding in (None, "identity"):
+        return content
+    if encoding not in ("gzip", "deflate"):
+        raise httpx.DecodingError(f"compressed as {encoding!r:.40}")
+    try:
+        return zlib.decompressobj(47).decompress(content, MAX_ANSWER + 1)  # 47: gzip or zlib, whichever it is
+    except zlib.error:
+        raise httpx.DecodingError("badly compressed") from None

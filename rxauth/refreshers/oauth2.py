@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 import httpx
 
 from rxauth.errors import OriginNotAllowed
+from rxauth.frames import concealed
 from rxauth.names import CLIENT_ID, CLIENT_SECRET, GRANT_TYPE, REFRESH_TOKEN, SCOPE, TOKEN, TOKEN_TYPE_HINT
 from rxauth.origins import is_safe, parse_origin, show
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_url, origin_of, without_password
@@ -16,6 +17,7 @@ from rxauth.tokens import Tokens
 ClientAuth = Literal["basic", "body"]
 
 
+@concealed
 def oauth2(
     token_url: str,
     *,
@@ -78,6 +80,7 @@ class OAuth2:
     def __call__(self, tokens: Tokens) -> Tokens:
         return self._endpoint.refresh(self._token_url, tokens, {GRANT_TYPE: REFRESH_TOKEN, **self._client}, self._auth)
 
+    @concealed
     def login(self, **credentials: Any) -> Tokens:
         known = self._endpoint.known_credentials(credentials)
         grant = "authorization_code" if "code" in known else "password" if "username" in known else "client_credentials"

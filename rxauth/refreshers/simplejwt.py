@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
+from rxauth.frames import concealed
 from rxauth.names import SIMPLEJWT_REFRESH
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, without_password
 from rxauth.tokens import Tokens
 
 
+@concealed
 def simplejwt(
     url: str,
     *,
@@ -45,6 +47,7 @@ class SimpleJWT:
     def __call__(self, tokens: Tokens) -> Tokens:
         return self._endpoint.refresh(self._refresh_url, tokens, {})
 
+    @concealed
     def login(self, **credentials: Any) -> Tokens:
         return self._endpoint.post(self._login_url, self._endpoint.known_credentials(credentials))
 

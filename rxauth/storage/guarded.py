@@ -82,7 +82,7 @@ class GuardedStorage:
         try:
             stored = self._limited(lambda: self._storage.save(record, replaces))
         except Exception as error:
-            log.warning("rxauth: the tokens could not be saved: %s: %s", type(error).__name__, error)
+            log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, _why(error))
             return error
         if stored:
             self._stored = self._holds = record.key
@@ -124,3 +124,8 @@ class GuardedStorage:
         if not self._runtime.wait(pending.done, self._timeout):
             raise TimeoutError(f"the token storage did not answer in {self._timeout:g} s")
         return pending.result()
+
+
+def _why(error: Exception) -> str:
+    """The operating system's word for it. Any other text may hold what was to be saved."""
+    return f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""

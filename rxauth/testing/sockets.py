@@ -21,7 +21,6 @@ class Listener:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._serve, name="rxauth-test-server", daemon=True)
         self._thread.start()
 
@@ -42,21 +41,18 @@ class Listener:
         server = await asyncio.start_server(self._connected, sock=self._socket)
         await self._closing.wait()
         server.close()
-        for connection in list(self._connections):
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # one may have been accepted just now
+            for connection in others:
+                connection.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
         try:
             while (request := await read_request(reader)) is not None and await self._respond(request, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
             pass  # the client left, or we close
         finally:
-            self._connections.discard(task)
             writer.close()
 
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:

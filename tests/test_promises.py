@@ -26,6 +26,15 @@ def test_every_named_test_exists() -> None:
     assert named - existing() == set()
 
 
+def test_what_the_threat_model_names_exists() -> None:
+    text = (TESTS.parent / "SECURITY.md").read_text()
+    named = set(re.findall(r"`(?:tests/\w+/)?(test_\w+)(?:\.py)?`", text))
+    known = {test.partition("::")[2] for test in existing()} | {path.stem for path in TESTS.rglob("test_*.py")}
+    assert len(named) > 15
+    assert named - known == set()
+    assert [folder for folder in re.findall(r"`(tests/\w+)`", text) if not (TESTS.parent / folder).is_dir()] == []
+
+
 def test_no_two_files_have_one_name() -> None:
     names = [path.name for path in TESTS.rglob("test_*.py")]
     assert len(names) == len(set(names)), "a name in PROMISES.md would mean two files"

@@ -8,8 +8,9 @@ BIN    := $(VENV)/bin
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)
 
+# On all cores, because much of it waits: for real servers, kernels and clocks.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -20,7 +21,7 @@ check: $(VENV)/.dev
 storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)
 	$(BIN)/python -m benchmarks.storm $(if $(PEERS),--peers $(VENV)-peers/bin/python) $(ARGS)
 
-# Seeded interleavings of the real session: SEEDS=100000, or ARGS="--first 42 --seeds 1" to replay one.
+# Seeded interleavings of the real session, on all cores: SEEDS=100000, or ARGS="--first 42 --seeds 1" to replay one.
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(ARGS)
 

@@ -89,9 +89,10 @@ class RefreshEvent(SessionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshStarted(RefreshEvent):
-    """A refresh started because `asked_by` asked."""
+    """A refresh started because `asked_by` asked; `refused`: because the API refused the access token."""
 
     asked_by: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,9 @@ _ids = itertools.count(1)
 #: The calls that `request` waits for, by identity: each is a copy of its own.
 _awaited: dict[int, Flight[Any]] = {}
 #: Which kinds of calls the epics of a store answer.
-_served: weakref.WeakKeyDictionary[ActionSource, list[tuple[type[Any], ...]]] = weakref.WeakKeyDictionary()
+_served: weakref.WeakKeyDictionary[ActionSource, list[tuple[tuple[type[Any], ...], Session[Any]]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def api_epic(
@@ -77,7 +79,8 @@ def api_epic(
     An async client's calls run on the event loop on which the epic is added, a blocking one's on up to 16 threads.
     The client's `base_url` is an origin that may be sent the token. `policy` is `merge`, `latest` (a new call cancels
     the one before), `first` (calls are dropped while one runs) or `in_order`. `calls`: the classes this epic answers,
-    to give each its own policy. Raises TypeError for an async client where no loop runs.
+    to give each its own policy; two epics for one class send each of its calls twice. Raises TypeError for an async
+    client where no loop runs.
     """
     if not hasattr(client, "send") or not hasattr(client, "build_request"):
         raise TypeError(f"api_epic() needs an httpx or httpx2 client, got {type(client).__name__}")
@@ -103,11 +106,11 @@ def api_epic(
             else:
                 sending.sender = ThreadSender(client, sending, max_in_flight)
             served = _served.setdefault(actions._source, [])
-            served.append(kinds)
+            served.append((kinds, session))
             subscription = actions.of_type(*kinds).subscribe(sending.take, on_completed=sending.close)
 
             def stop() -> None:
-                served.remove(kinds)
+                served.remove((kinds, session))
                 sending.stop(actions.emit)  # nobody listens to this epic any more, but what it began has to end
 
             return CompositeDisposable(subscription, Disposable(stop))
@@ -238,7 +241,8 @@ def request(store: Dispatcher, call: ApiCall[R]) -> Single[R]:
     if not isinstance(call, ApiCall):
         raise InvalidCall(f"request() takes an ApiCall, got {type(call).__name__}")
     served = _served.get(cast(ActionSource, store), [])
-    if not any(isinstance(call, kinds) for kinds in served):
+    session = next((session for kinds, session in served if isinstance(call, kinds)), None)
+    if session is None:
         raise NoApiEpic(
             f"nobody answers {describe(call)} in this store: store.add_epic(api_epic(client, session)) first"
         )
@@ -250,7 +254,7 @@ def request(store: Dispatcher, call: ApiCall[R]) -> Single[R]:
     except BaseException:
         _awaited.pop(id(mine), None)
         raise
-    return Single(flight.join)
+    return Single(flight.join, session.runtime, session)
 
 
 def _answer(call: ApiCall[Any], payload: Any = None, error: Exception | None = None) -> None:

@@ -12,7 +12,9 @@ from rxauth.flight import Single, is_fetching
 from rxauth.names import AUTHORIZATION, BEARER, check_sendable
 from rxauth.origins import Origins
 from rxauth.refreshers.endpoint import origin_of
+from rxauth.runtime import Instant
 from rxauth.session import Session
+from rxauth.state import AuthState
 from rxauth.tokens import Tokens
 
 Elsewhere = Literal["refuse", "bare"]
@@ -27,12 +29,20 @@ MAX_BODY_TIME = 5.0
 
 
 class Began:
-    """Marks a request with the sign-in under which its call began."""
+    """Marks a request with the sign-in under which its call began, and with the tokens that it has waited for."""
 
-    __slots__ = ("sign_in",)
+    __slots__ = ("sign_in", "tokens")
 
-    def __init__(self, sign_in: str) -> None:
-        self.sign_in = sign_in
+    def __init__(self, sign_in: str, tokens: Tokens | None) -> None:
+        self.sign_in, self.tokens = sign_in, tokens
+
+    def has_still(self, auth: AuthState, now: Instant) -> bool:
+        """May these tokens be used without asking again? They are the current ones, and live, or arrived stale."""
+        tokens = self.tokens
+        if tokens is None or tokens.generation != auth.generation or auth.refused:
+            return False
+        remaining = tokens.remaining(now)
+        return remaining is None or remaining > 0 or tokens.life == 0
 
 
 class BearerFlow:
@@ -103,6 +113,8 @@ class BearerFlow:
         began = request.extensions.get(EXTENSION)
         sign_in = began.sign_in if type(began) is Began else None
         tokens = self._session.peek()
+        if tokens is None and type(began) is Began and began.has_still(self._session.auth, self._session.runtime.now()):
+            tokens = began.tokens
         if tokens is None or (sign_in is not None and sign_in != tokens.sign_in):
             return self._single(f"{request.method} {request.url.path}", began=sign_in)
         self._attach(request, tokens)

@@ -27,7 +27,7 @@ def explain(auth: AuthState, name: str, now: Instant) -> str:
         lines.append(
             f"because: {type(auth.error).__name__}: {auth.error}" + (f" [{', '.join(details)}]" if details else "")
         )
-    if auth.storage == "failing":
+    if auth.storage == "failing" and auth.tokens is not None:
         lines.append("the tokens could not be saved: they live in memory, and are saved again before the next refresh")
     lines.append(f"next: {_next(auth, now)}")
     return "\n".join(lines)

@@ -129,6 +129,9 @@ class _Effect:
             self._fail(error)
             return
         assert tokens is not None
+        if tokens.generation != self._session.auth.generation:
+            self._enter()  # our loop was busy, and meanwhile they were replaced, or somebody signed out
+            return
         self._tokens = tokens
         try:
             result = self._project(self._item, tokens)
@@ -231,8 +234,10 @@ class _Gated:
         if auth.tokens is None and auth.status != "signing_in":
             self._run(None, None)
         else:
-            began = _signed_in_as(self._session) or None
-            self._session.acquire(self._run, self._loop, asked_by="a gated function", began=began)
+            self._enter(_signed_in_as(self._session))
+
+    def _enter(self, began: str) -> None:
+        self._session.acquire(self._run, self._loop, asked_by="a gated function", began=began or None)
 
     def result(self) -> Single[Any]:
         # Not made where the function is called: the frames of its error's traceback would hold the result for ever.
@@ -249,9 +254,12 @@ class _Gated:
         self._dropped = True
         self._report_unheard()
 
-    def _run(self, _: Tokens | None, error: Exception | None) -> None:
+    def _run(self, tokens: Tokens | None, error: Exception | None) -> None:
         if error is not None:
             self._fail(error)
+            return
+        if tokens is not None and tokens.generation != self._session.auth.generation:
+            self._enter(tokens.sign_in)  # our loop was busy, and by now the state may be somebody else's
             return
         try:
             result = self._function(self._dispatch, self._get_state)

@@ -194,22 +194,29 @@ class Gatekeeper(Generic[S]):
 
     def drop(self, tokens: Tokens) -> None:
         """Tokens arrived for a sign-in that is over: end it at the server too, where the refresher can."""
-        if not self._closed and self._unpublished is None:
+        if not self._closed and self._unpublished is None and tokens.sign_in != self.auth.sign_in:
             revoke(self, tokens)
 
     def abandon_if_gone(self) -> None:
-        """Release those who wait for tokens of a sign-in that is over. Their flight may land; its result is dropped."""
+        """Release those who wait for a flight of a pair, or for a login, that is over. It may land; that is dropped."""
         lost: list[tuple[str, Flight[Tokens]]] = []
         with self._lock:
             auth = self.auth
-            if self._flight is not None and self._flight[0].sign_in != auth.sign_in:
+            if self._flight is not None and _pair(self._flight[0]) != _pair(auth):
                 lost.append((self._flight[0].sign_in, self._flight[1]))
                 self._flight = None
             if self._login is not None and self._login[0] not in (auth.pending, auth.sign_in):
                 lost.append(self._login)
                 self._login = None
         for sign_in, flight in lost:
-            flight.land(error=self.gone(sign_in))
+            flight.land(*self.instead(sign_in))
+
+    def instead(self, sign_in: str) -> Outcome:
+        """What the waiters of a flight get whose outcome came too late: the current pair, if the sign-in goes on."""
+        auth = self.auth
+        if not self._closed and self._unpublished is None and auth.tokens is not None and auth.sign_in == sign_in:
+            return auth.tokens, None
+        return None, self.gone(sign_in)
 
     def _enter(
         self,
@@ -252,7 +259,7 @@ class Gatekeeper(Generic[S]):
                 self._fly(auth, tokens, asked_by, refused=False, take_off=take_off)
                 return tokens, None
         excess = self._excess(auth, tokens, now, refused)
-        if excess is not None:
+        if excess is not None and not self._is_flying(tokens):
             self._commit_failure(auth, excess, now, take_off)
             return None, excess
         return self._fly(auth, tokens, asked_by, refused=refused, take_off=take_off)
@@ -263,18 +270,19 @@ class Gatekeeper(Generic[S]):
         """The flight that spends this pair; a new one if there is none yet."""
         if self._flight is not None:
             under_way, flight = self._flight
-            if (under_way.sign_in, under_way.generation) == (spent.sign_in, spent.generation):
+            if self._is_flying(spent):
                 return flight
             self._release(flight, under_way.sign_in, take_off)
         new: Flight[Tokens] = Flight()
         self._flight = (spent, new)
-        run = RefreshRun(self, new, spent, refused=refused, probe=auth.failures > 0)
+        run = RefreshRun(self, new, spent, refused=refused, probe=auth.failures > 0 or auth.in_doubt)
         started = RefreshStarted(
             session=self.name,
             sign_in=spent.sign_in,
             generation=spent.generation,
             at=self.runtime.now(),
             asked_by=asked_by,
+            refused=refused,
         )
         try:
             self.store.commit(started)
@@ -285,9 +293,12 @@ class Gatekeeper(Generic[S]):
         take_off.append(self.store.notify)
         return new
 
+    def _is_flying(self, spent: Tokens) -> bool:
+        return self._flight is not None and _pair(self._flight[0]) == _pair(spent)
+
     def _release(self, flight: Flight[Tokens], sign_in: str, take_off: list[Callable[[], None]]) -> None:
         def release() -> None:
-            flight.land(error=self.gone(sign_in))
+            flight.land(*self.instead(sign_in))
 
         take_off.append(release)
 
@@ -351,6 +362,10 @@ class Gatekeeper(Generic[S]):
 
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid() and not self.storage.is_shared
+
+
+def _pair(of: Tokens | AuthState) -> tuple[str, int]:
+    return of.sign_in, of.generation
 
 
 def _failed(started: RefreshStarted, error: RefreshUnavailable) -> RefreshFailed:

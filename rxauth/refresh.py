@@ -54,6 +54,8 @@ class Host(Protocol):
 
     def present(self) -> Collection[str]: ...
 
+    def instead(self, sign_in: str) -> tuple[Tokens | None, Exception | None]: ...
+
     def drop(self, tokens: Tokens) -> None: ...
 
     def notify(self) -> None: ...
@@ -89,7 +91,7 @@ class RefreshRun:
             return
         for number in itertools.count(1):
             if not self._is_current():
-                self._flight.land(error=host.gone(self._spent.sign_in))
+                self._flight.land(*host.instead(self._spent.sign_in))
                 return
             sent = runtime.now()
             pending = runtime.io(working(work, host, fetching=True), "rxauth-post")
@@ -163,7 +165,7 @@ class RefreshRun:
             host.runtime.yield_point("waiting calls are released")
             self._flight.land(tokens)
         else:
-            self._flight.land(error=host.gone(spent.sign_in))
+            self._flight.land(*host.instead(spent.sign_in))
             host.drop(tokens)
         host.notify()
         if accepted and unsaved is None:  # a login that was overtaken may have put back the pair of before
@@ -202,7 +204,10 @@ class RefreshRun:
         wait = f"next try in {retry_at.mono - about['at'].mono:.0f} s" if retry_at else "the next call tries again"
         log.warning("rxauth: session %r: the refresh failed, the sign-in is kept: %s; %s", host.name, error, wait)
         host.conclude(RefreshFailed(**about, error=error, retry_at=retry_at, in_doubt=in_doubt), self._flight)
-        self._flight.land(error=error)
+        if self._is_current():
+            self._flight.land(error=error)
+        else:
+            self._flight.land(*host.instead(self._spent.sign_in))
         host.notify()
 
     def _end(self, failure: Failure) -> None:
@@ -218,7 +223,10 @@ class RefreshRun:
         log.warning("rxauth: session %r: the sign-in is over: %s", host.name, expired)
         if host.conclude(SessionEnded(**self._about(), cause=expired), self._flight):
             host.storage.clear(spent.sign_in, host.present)
-        self._flight.land(error=expired)
+            self._flight.land(error=expired)
+        else:
+            value, error = host.instead(spent.sign_in)
+            self._flight.land(value, expired if error is not None and self._is_current() else error)
         host.notify()
 
     def _catch_up(self) -> None:

@@ -11,9 +11,9 @@ import atexit
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -100,6 +100,10 @@ class Runtime:
 
         self.spawn(run, name)
         return pending
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, on an event loop of its own in the calling background thread."""
+        return asyncio.run(main)
 
     def chance(self) -> float:
         """A random number from 0 to 1, for the jitter between tries."""

@@ -24,7 +24,7 @@ MAX_THREADS = 16
 class Entry:
     """One dispatch of a call, from its acceptance to its one outcome."""
 
-    __slots__ = ("began", "call", "done", "ended", "gated", "id", "leave", "ready")
+    __slots__ = ("began", "call", "done", "ended", "gated", "id", "leave", "ready", "tokens")
 
     def __init__(self, call: ApiCall[Any], number: int, began: str) -> None:
         self.call = call
@@ -33,6 +33,7 @@ class Entry:
         self.ended = False
         self.gated = True
         self.ready = False
+        self.tokens: Tokens | None = None
         self.done: Callable[[], None] = stay
         self.leave: Leave = stay
 
@@ -80,7 +81,7 @@ class Sender:
 
         def settle(tokens: Tokens | None, error: Exception | None) -> None:
             if error is None:
-                entry.ready = True
+                entry.ready, entry.tokens = True, tokens
             else:
                 self._fail(entry, error)
             self._release()
@@ -133,7 +134,7 @@ class Sender:
             raise ApiRequestError(text) from own_frames(error)
         if not entry.gated:
             return request, None
-        request.extensions[EXTENSION] = Began(entry.began)
+        request.extensions[EXTENSION] = Began(entry.began, entry.tokens)
         return request, self._auth
 
     def _conclude(self, entry: Entry, response: Any) -> None:

@@ -58,6 +58,8 @@ class AuthState:
     failures: int = 0
     in_doubt: bool = False
     counted: tuple[float, ...] = ()
+    #: True while a refresh runs because the API refused the access token: no call goes out with that one.
+    refused: bool = False
     #: Who asked for the last refresh, and when the state last changed.
     asked_by: str = ""
     changed: Instant | None = None
@@ -65,7 +67,7 @@ class AuthState:
 
 def auth_reducer(state: AuthState, action: Any) -> AuthState:
     """The state after `action`. Actions of other sessions, and results that come too late, change nothing."""
-    if not isinstance(action, SessionEvent) or action.session != state.session:
+    if not isinstance(action, SessionEvent) or action.session != state.session or not action.sign_in:
         return state
     if isinstance(action, RefreshEvent):
         spent = (action.sign_in, action.generation)
@@ -93,8 +95,8 @@ def auth_reducer(state: AuthState, action: Any) -> AuthState:
 
 def _after_refresh(state: AuthState, action: RefreshEvent) -> AuthState:
     match action:
-        case RefreshStarted(asked_by=asked_by):
-            return _become(state, "refreshing", action.at, asked_by=asked_by)
+        case RefreshStarted(asked_by=asked_by, refused=refused):
+            return _become(state, "refreshing", action.at, asked_by=asked_by, refused=refused)
         case TokensRefreshed(tokens=tokens, counted=counted):
             return _become(
                 state,
@@ -106,7 +108,7 @@ def _after_refresh(state: AuthState, action: RefreshEvent) -> AuthState:
                 **_NO_TROUBLE,
             )
         case RefreshFailed(error=error, retry_at=None):
-            return _become(state, "signed_in", action.at, **{**_NO_TROUBLE, "error": error})
+            return _become(state, "signed_in", action.at, **{**_NO_TROUBLE, "error": error, "in_doubt": state.in_doubt})
         case RefreshFailed(error=error, retry_at=Instant() as retry_at):
             return _become(
                 state,
@@ -116,6 +118,7 @@ def _after_refresh(state: AuthState, action: RefreshEvent) -> AuthState:
                 retry_at=retry_at.wall,
                 cool_down=retry_at.mono,
                 failures=state.failures + 1,
+                refused=False,
                 in_doubt=state.in_doubt or action.in_doubt,
             )
         case SessionEnded(cause=cause):
@@ -139,6 +142,7 @@ _NO_TROUBLE: dict[str, Any] = {
     "cool_down": None,
     "failures": 0,
     "in_doubt": False,
+    "refused": False,
 }
 
 
@@ -185,6 +189,8 @@ def decide(state: AuthState, now: Instant, windows: Windows) -> Decision:
         return "wait_for_login"
     if tokens is None:
         return "signed_out"
+    if state.refused:
+        return "refresh"
     remaining = tokens.remaining(now)
     if remaining is None:
         return "fresh"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from rxauth.errors import InvalidTokens
-from rxauth.runtime import Instant
+from rxauth.runtime import Instant, current_runtime
 from rxauth.tokens import Tokens
 
 #: Tokens, or the decoded answer of a token endpoint that `Tokens.from_response` understands.
@@ -24,12 +24,11 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a sync or an async function from a thread without a running loop, and return its result."""
     result = function(*args, **kwargs)
     if inspect.isawaitable(result):
-        import asyncio  # the loop is this thread's own and ends with the call
 
         async def wait() -> Any:
             return await result
 
-        return asyncio.run(wait())
+        return current_runtime().run(wait())
     return result
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 import jwt
 
+from rxauth.tokens import Tokens
+
 Reuse = Literal["revoke_family", "reject", "allow"]
 #: What the server thinks of an access token.
 Verdict = Literal["current", "old", "expired", "revoked", "unknown"]
@@ -24,6 +26,11 @@ class Pair:
     access: str
     refresh: str
     expires_in: float
+
+    @property
+    def tokens(self) -> Tokens:
+        """For `Session(..., tokens=server.issue().tokens)`."""
+        return Tokens(self.access, self.refresh)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from reactivex import abc, typing
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
-from rxauth.runtime import Instant
+from rxauth.runtime import Instant, Latch
 
 T = TypeVar("T")
 
@@ -28,6 +28,12 @@ class Clock(Protocol):
     def step(self) -> bool: ...
 
     def advance_while(self, seconds: float, idle: Callable[[], bool]) -> bool: ...
+
+    def is_background(self) -> bool: ...
+
+    def latch(self) -> Latch: ...
+
+    def wait(self, latch: Latch, timeout: float | None = None) -> bool: ...
 
 
 class VirtualScheduler(PeriodicScheduler):
@@ -82,20 +88,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._woken = False
+        self._woken = clock.latch()
         super().__init__(_Selector(self._wait))
+        # After half a year the clock's floats are coarser than asyncio's nanosecond, and a timer would never be due.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self._clock.now().mono
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
-        self._woken = True
+        self._woken.set()
         return super().call_soon(callback, *args, context=context)
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        self._woken = True
+        self._woken.set()
         return super().call_soon_threadsafe(callback, *args, context=context)
 
     def _wait(self, timeout: float | None) -> float | None:
@@ -103,8 +111,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if timeout is not None and timeout <= 0:
             self._clock.step()  # a loop that is always busy must not hold up the background work
             return 0.0
-        self._woken = False
-        ended = self._clock.advance_while(float("inf") if timeout is None else timeout, lambda: not self._woken)
+        self._woken = woken = self._clock.latch()
+        if self._clock.is_background():  # an async refresh callable: who moves the clock waits for this thread
+            self._clock.wait(woken, timeout)
+            return 0.0
+        ended = self._clock.advance_while(float("inf") if timeout is None else timeout, lambda: not woken.is_set())
         return 0.0 if ended or timeout is not None else None
 
 

@@ -78,7 +78,7 @@ class VirtualTime(Runtime):
             with asyncio.Runner(loop_factory=lambda: VirtualLoop(self)) as runner:
                 return runner.run(main)
 
-        if running_loop() is None:
+        if running_loop() is None or self.is_background():
             return run()
         with ThreadPoolExecutor(1, "virtual-loop") as thread:
             return thread.submit(run).result()
@@ -131,6 +131,10 @@ class VirtualTime(Runtime):
                 self._set_timer(task, timeout)
             task.pause()
         return latch.is_set()
+
+    def is_background(self) -> bool:
+        """True on a thread that `spawn` made, which must not move the clock."""
+        return threading.get_ident() in self._tasks
 
     def step(self) -> bool:
         """Do one piece of what is due now; false when there is none."""

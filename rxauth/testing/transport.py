@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import cast
 
 import httpx
 
@@ -24,7 +25,8 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self._desk, self._time = desk, time
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        exchange = self._arrive(request, request.read())
+        # Not request.read(), which would make a body that can be read only once one that can be sent again.
+        exchange = self._arrive(request, b"".join(cast(httpx.SyncByteStream, request.stream)))
         patience = _patience(request)
         pending = self._work_on(exchange)
         if not self._time.wait(pending.done, patience):
@@ -32,7 +34,8 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return self._response(request, exchange, pending.result())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        exchange = self._arrive(request, await request.aread())
+        stream = cast(httpx.AsyncByteStream, request.stream)
+        exchange = self._arrive(request, b"".join([chunk async for chunk in stream]))
         patience = _patience(request)
         pending = self._work_on(exchange)
         loop = asyncio.get_running_loop()

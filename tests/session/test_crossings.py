@@ -16,11 +16,21 @@ from reactivex import Subject
 
 from rxauth import ApiCall, AuthState, BearerAuth, Request, Session, Store, Tokens, api_epic, auth_reducer
 from rxauth.actions import Refresh
-from rxauth.errors import RxAuthError, StoreClosed
+from rxauth.errors import (
+    NotSignedIn,
+    RefresherError,
+    RefreshRefused,
+    RefreshUnavailable,
+    RxAuthError,
+    SessionChanged,
+    SessionExpired,
+    StoreClosed,
+)
 from rxauth.reducers import combine_reducers
 from rxauth.storage import MemoryStorage
 from rxauth.storage.protocol import Key, Record
 from rxauth.testing import VirtualTime
+from tests.kit import Caller, make
 
 URL = "https://api.example.com"
 
@@ -219,6 +229,88 @@ def test_a_first_pair_that_could_not_be_saved_shows_in_the_state() -> None:
     disk.full = True
     session = Session(lambda tokens: answer("x"), tokens=answer("ada"), storage=disk, time=VirtualTime())
     assert session.auth.storage == "failing"
+
+
+def test_two_answers_for_one_pair_sign_nobody_out_and_revoke_nothing() -> None:
+    """The first try answers at last while its probe is on the wire, and both bring a pair, or one a refusal."""
+    for second in (300.0, RefreshRefused(status_code=400)):
+        time, refresher, session = make()
+        refresher.latency = 95
+        Caller(session.fresh())
+        time.advance(91)
+        refresher.latency, refresher.script = 10, [300.0, second]
+        probe = Caller(session.fresh())
+        time.advance(20)
+        assert refresher.posts == 2
+        assert probe.access == "access-2"
+        assert session.auth.status == "signed_in"
+        assert refresher.logouts == []
+
+
+def test_a_callable_that_crashes_does_not_settle_what_is_in_doubt() -> None:
+    time, refresher, session = make()
+    refresher.script = [httpx.ReadError("reset"), KeyError("x"), RefreshRefused(status_code=400)]
+    errors = []
+    for _ in range(3):
+        caller = Caller(session.fresh())
+        time.advance(62)
+        errors.append(caller.error)
+    assert [type(error) for error in errors] == [RefreshUnavailable, RefresherError, SessionExpired]
+    assert errors[-1].cause == "answer lost"  # type: ignore[union-attr]
+    assert refresher.posts == 3
+
+
+def test_one_refresh_too_many_joins_the_one_that_runs() -> None:
+    time, _, session = make(life=300, excess=1)
+    assert Caller(session.replace()).ends == 0
+    time.advance(1)
+    session.store.dispatch(Refresh())
+    caller = Caller(session.replace())
+    assert caller.ends == 0
+    assert session.auth.status == "refreshing"
+    time.advance(1)
+    assert caller.access == "access-2"
+
+
+def test_a_gated_function_never_sees_the_state_of_who_signed_in_meanwhile() -> None:
+    time = VirtualTime()
+
+    async def main() -> None:
+        session = Session(Refresher(time), tokens=answer("ada", life=1.0), time=time)
+        await asyncio.sleep(2)
+        result = session.store.dispatch(session.gated(lambda dispatch, get_state: get_state().tokens.access))
+        time.advance(0.5)  # the loop is busy: Ada's refresh lands, and Bob signs in
+        session.sign_in(answer("bob"))
+        time.advance(0.5)
+        with pytest.raises(SessionChanged):
+            await result
+
+    time.run(main())
+
+
+def test_an_effect_at_the_gate_never_gets_the_tokens_of_who_has_left() -> None:
+    time = VirtualTime()
+    got: list[Tokens] = []
+
+    async def main() -> None:
+        session = Session(Refresher(time), tokens=answer("ada", life=1.0), time=time)
+        await asyncio.sleep(2)
+
+        async def effect(item: int, tokens: Tokens) -> None:
+            got.append(tokens)
+
+        items: Subject[int] = Subject()
+        failed: list[Exception] = []
+        gate = session.gate(effect, failed=lambda item, error: failed.append(error))
+        items.pipe(gate).subscribe()
+        items.on_next(1)
+        time.advance(0.5)  # the loop is busy: the refresh lands, and Ada signs out
+        session.logout()
+        await asyncio.sleep(1)
+        assert [type(error) for error in failed] == [NotSignedIn]
+
+    time.run(main())
+    assert got == []
 
 
 @dataclass(frozen=True)

@@ -108,12 +108,14 @@ class DrainQueue:
 
     def _work(self) -> None:
         me = threading.get_ident()
-        with self.lock:
-            if self._drainer:
-                return
-            self._drainer = me
+        if self._drainer == me:
+            return
         others = 0
         try:
+            with self.lock:
+                if self._drainer:
+                    return
+                self._drainer = me  # inside of the try: a Ctrl-C right here must not leave the queue claimed
             while others < FAIR_SHARE:
                 self._deliver()
                 with self.lock:

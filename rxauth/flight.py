@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Generator
@@ -36,6 +37,12 @@ class _Working(threading.local):
 _working = _Working()
 
 
+class Anywhere:
+    """The base of a waiter that is told on any thread when its own event loop is closed."""
+
+    __slots__ = ()
+
+
 class Flight(Generic[T]):
     """An outcome that does not exist yet, and those who wait for it.
 
@@ -44,7 +51,7 @@ class Flight(Generic[T]):
     all of them; the others in the thread that lands the flight.
     """
 
-    __slots__ = ("_error", "_lock", "_number", "_value", "_waiters", "landed")
+    __slots__ = ("_error", "_lock", "_number", "_value", "_waiters", "begun", "landed", "start", "starter")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,6 +60,10 @@ class Flight(Generic[T]):
         self._value: T | None = None
         self._error: Exception | None = None
         self.landed = False
+        #: What starts the work, as long as it has not been started: whoever waits may have to do it.
+        self.start: Callable[[], None] | None = None
+        self.starter: object = None
+        self.begun = False
 
     def join(self, settle: Settle[T], loop: Loop | None = None) -> Leave:
         """Have `settle` called with the outcome: at once when it is there already."""
@@ -80,16 +91,23 @@ class Flight(Generic[T]):
         for loop, group in sorted(by_loop.items(), key=lambda item: item[0] is None):
             if loop is None:
                 self._release(group)
-            else:
-                _call_soon(loop, self._release, group)
+            elif not _call_soon(loop, self._release, group):
+                self._tell_without_loop(group)
         return len(waiters)
 
     def _release(self, group: list[Settle[T]]) -> None:
-        for settle in group:
+        for number, settle in enumerate(group, 1):
             try:
                 settle(self._value, _again(self._error))
             except Exception:
                 log.exception("rxauth: a callback that waited for a result failed")
+            except BaseException:  # Ctrl-C in one of them is no reason to forget the others
+                self._release(group[number:])
+                raise
+
+    def _tell_without_loop(self, group: list[Settle[T]]) -> None:
+        """Their loop is closed. Nobody is called back elsewhere, but for an epic's calls, which have to end."""
+        self._release([settle for settle in group if isinstance(settle, Anywhere)])
 
     def _leave(self, number: int) -> None:
         with self._lock:
@@ -101,7 +119,7 @@ class Single(Observable[T]):
 
     Who subscribes, or awaits, on a running event loop is called back on that loop, also behind `.pipe(...)`; anybody
     else in the thread that has the outcome. `.run()` blocks, which is allowed on the thread of a running loop too, but
-    raises `WouldDeadlock` on the thread that does the work. On trio an await waits in a thread.
+    raises `WouldDeadlock` on the thread that does the work. On trio it can be awaited as well.
     """
 
     def __init__(self, join: Join[T], runtime: Runtime | None = None, owner: object = None) -> None:
@@ -230,10 +248,25 @@ def share_replayed() -> Callable[[Observable[T]], Observable[T]]:
 
 
 async def _on_trio(single: Single[T]) -> T:
-    """An await where no asyncio loop runs: httpx works on trio, too. A thread waits in our place."""
-    from anyio.to_thread import run_sync  # httpx depends on it
+    """An await where no asyncio loop runs: httpx works on trio, too."""
+    import trio
 
-    return await run_sync(single.run, abandon_on_cancel=True)
+    token, told, outcome = trio.lowlevel.current_trio_token(), trio.Event(), []
+
+    def settle(value: T | None, error: Exception | None) -> None:
+        outcome.append((value, error))
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(told.set)
+
+    leave = single._join(settle, None)
+    try:
+        await told.wait()
+    finally:
+        leave()
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast(T, value)
 
 
 def landed(value: T | None = None, error: Exception | None = None) -> Join[T]:
@@ -284,11 +317,13 @@ def _again(error: Exception | None) -> Exception | None:
     return error.again() if isinstance(error, RxAuthError) else error
 
 
-def _call_soon(loop: Loop, call: Callable[..., None], *args: Any) -> None:
+def _call_soon(loop: Loop, call: Callable[..., None], *args: Any) -> bool:
+    """False when the loop is closed."""
     try:
         loop.call_soon_threadsafe(call, *args)
     except RuntimeError:
-        log.debug("rxauth: an event loop was closed while it waited for a result")
+        return False
+    return True
 
 
 def stay() -> None:

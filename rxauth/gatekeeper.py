@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
@@ -70,7 +71,7 @@ class Gatekeeper(Generic[S]):
         self._closed = False
         #: A state that was fresh, and until when on both clocks: what a call costs is mostly to find this out.
         self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
-        self._pid = os.getpid()
+        self._inherited = ""
         self.renew()
 
     def renew(self) -> None:
@@ -78,6 +79,8 @@ class Gatekeeper(Generic[S]):
         self._lock = threading.Lock()
         self._flight: tuple[Tokens, Flight[Tokens]] | None = None
         self._login: tuple[str, Flight[Tokens]] | None = None
+        #: What has to be done outside of the lock, until it is done: a Ctrl-C may stop who should.
+        self._steps: deque[Callable[[], object]] = deque()
         self._unpublished: SessionEvent | None = None
         self.storage.renew()
 
@@ -124,10 +127,9 @@ class Gatekeeper(Generic[S]):
             settle = with_response(settle, response)
         if rejected is not None:
             began = rejected.sign_in or began
-        take_off: list[Callable[[], None]] = []
         self.runtime.yield_point("a caller enters")
         with self._lock:
-            entered = self._enter(asked_by, rejected, began, force, take_off)
+            entered = self._enter(asked_by, rejected, began, force)
             if not isinstance(entered, Flight):
                 leave = stay
             elif self._login is not None and entered is self._login[1] and began not in (None, self._login[0]):
@@ -138,10 +140,36 @@ class Gatekeeper(Generic[S]):
                 leave = entered.join(settle, loop)
         if not isinstance(entered, Flight):
             settle(*entered)
-        for step in take_off:
+        self._do_steps()
+        for slot in (self._flight, self._login):
+            if slot is not None and slot[1].start is not None:
+                self._start(slot[1])
+        return leave
+
+    def _do_steps(self) -> None:
+        """Each may be done twice, by two threads, but none is left out: it stays in the queue until it was done."""
+        while self._steps:
+            try:
+                step = self._steps[0]
+            except IndexError:
+                return
             self.runtime.yield_point("a flight takes off")
             step()
-        return leave
+            with contextlib.suppress(ValueError):
+                self._steps.remove(step)
+
+    def _start(self, flight: Flight[Tokens]) -> None:
+        me = object()
+        try:
+            with self._lock:
+                if flight.start is None or flight.starter is not None:
+                    return
+                flight.starter, start = me, flight.start
+            start()
+            flight.start = None
+        finally:
+            if flight.starter is me:
+                flight.starter = None
 
     def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool:
         """Reduce what a flight brought and clear its slot, in one step. False when it came too late to count."""
@@ -224,12 +252,11 @@ class Gatekeeper(Generic[S]):
         rejected: Tokens | None,
         began: str | None,
         force: bool,
-        take_off: list[Callable[[], None]],
     ) -> Outcome | Flight[Tokens]:
-        """The outcome, or the flight to join. What has to happen outside the lock is added to `take_off`."""
+        """The outcome, or the flight to join. What has to happen outside the lock is added to the steps."""
         if self._closed:
             return None, SessionClosed("the session is closed; make a new Session")
-        if self._unpublished is not None and not self._publish_again(take_off):
+        if self._unpublished is not None and not self._publish_again():
             return None, self.gone("")
         auth, now = self.auth, self.runtime.now()
         if auth.status == "signing_in":
@@ -256,25 +283,22 @@ class Gatekeeper(Generic[S]):
             case "unavailable":
                 return None, refusal(auth)
             case "refresh_ahead":
-                self._fly(auth, tokens, asked_by, refused=False, take_off=take_off)
+                self._fly(auth, tokens, asked_by, refused=False)
                 return tokens, None
         excess = self._excess(auth, tokens, now, refused)
         if excess is not None and not self._is_flying(tokens):
-            self._commit_failure(auth, excess, now, take_off)
+            self._commit_failure(auth, excess, now)
             return None, excess
-        return self._fly(auth, tokens, asked_by, refused=refused, take_off=take_off)
+        return self._fly(auth, tokens, asked_by, refused=refused)
 
-    def _fly(
-        self, auth: AuthState, spent: Tokens, asked_by: str, *, refused: bool, take_off: list[Callable[[], None]]
-    ) -> Flight[Tokens]:
+    def _fly(self, auth: AuthState, spent: Tokens, asked_by: str, *, refused: bool) -> Flight[Tokens]:
         """The flight that spends this pair; a new one if there is none yet."""
         if self._flight is not None:
             under_way, flight = self._flight
             if self._is_flying(spent):
                 return flight
-            self._release(flight, under_way.sign_in, take_off)
+            self._steps.append(lambda: self._release(flight, under_way.sign_in))
         new: Flight[Tokens] = Flight()
-        self._flight = (spent, new)
         run = RefreshRun(self, new, spent, refused=refused, probe=auth.failures > 0 or auth.in_doubt)
         started = RefreshStarted(
             session=self.name,
@@ -284,23 +308,22 @@ class Gatekeeper(Generic[S]):
             asked_by=asked_by,
             refused=refused,
         )
+        new.start = lambda: self._spawn(run.run, new, lambda error: _failed(started, error))
+        self._flight = (spent, new)
+        self._steps.append(lambda: self._start(new))
+        self._steps.append(self.store.notify)
         try:
             self.store.commit(started)
         except Exception as error:
             failed = error  # the refresh itself does not need that reducer
-            take_off.append(lambda: self.store.report(failed, f"session {self.name}", started))
-        take_off.append(lambda: self._spawn(run.run, new, lambda error: _failed(started, error)))
-        take_off.append(self.store.notify)
+            self._steps.append(lambda: self.store.report(failed, f"session {self.name}", started))
         return new
 
     def _is_flying(self, spent: Tokens) -> bool:
         return self._flight is not None and _pair(self._flight[0]) == _pair(spent)
 
-    def _release(self, flight: Flight[Tokens], sign_in: str, take_off: list[Callable[[], None]]) -> None:
-        def release() -> None:
-            flight.land(*self.instead(sign_in))
-
-        take_off.append(release)
+    def _release(self, flight: Flight[Tokens], sign_in: str) -> None:
+        flight.land(*self.instead(sign_in))
 
     def _spawn(
         self,
@@ -312,12 +335,21 @@ class Gatekeeper(Generic[S]):
         try:
             # At the interpreter's exit the server may have rotated already: the new pair has to reach its storage.
             linger = LINGER if self.storage.is_shared else 0.0
-            self.runtime.spawn(working(work, self), "rxauth-flight", linger=linger)
+            self.runtime.spawn(working(lambda: self._begin(flight, work), self), "rxauth-flight", linger=linger)
         except RuntimeError as error:  # out of threads
+            flight.start = None
             unavailable = RefreshUnavailable(f"no thread can be started: {error}", cause="no thread")
             self.conclude(failed(unavailable), flight)
             flight.land(error=unavailable)
             self.notify()
+
+    def _begin(self, flight: Flight[Tokens], work: Callable[[], None]) -> None:
+        """The flight's own thread: the first one, if it was started twice after a Ctrl-C."""
+        with self._lock:
+            if flight.begun:
+                return
+            flight.begun = True
+        work()
 
     def _excess(self, auth: AuthState, tokens: Tokens, now: Instant, refused: bool) -> TooManyRefreshes | None:
         """The error, if this would be one refresh too many of those that speak of an API which refuses every token."""
@@ -332,9 +364,7 @@ class Gatekeeper(Generic[S]):
             retry_at=now.wall + wait,
         )
 
-    def _commit_failure(
-        self, auth: AuthState, error: TooManyRefreshes, now: Instant, take_off: list[Callable[[], None]]
-    ) -> None:
+    def _commit_failure(self, auth: AuthState, error: TooManyRefreshes, now: Instant) -> None:
         wait = (error.retry_at or now.wall) - now.wall
         self.store.commit(
             RefreshFailed(
@@ -346,22 +376,27 @@ class Gatekeeper(Generic[S]):
                 retry_at=Instant(now.wall + wait, now.mono + wait),
             )
         )
-        take_off.append(self.store.notify)
+        self._steps.append(self.store.notify)
 
-    def _publish_again(self, take_off: list[Callable[[], None]]) -> bool:
+    def _publish_again(self) -> bool:
         assert self._unpublished is not None
         try:
             self.store.commit(self._unpublished)
         except Exception as error:
             failed = error
-            take_off.append(lambda: self.store.report(failed, f"session {self.name}", None))
+            self._steps.append(lambda: self.store.report(failed, f"session {self.name}", None))
             return False
         self._unpublished = None
-        take_off.append(self.store.notify)
+        self._steps.append(self.store.notify)
         return True
 
+    def inherit(self) -> None:
+        """In the child of a fork: who is signed in now is so in the parent as well."""
+        self._inherited = self.auth.sign_in
+
     def _is_foreign(self) -> bool:
-        return self._pid != os.getpid() and not self.storage.is_shared
+        """Is this pair our parent's, too? Were both to spend it, the server would take that for theft."""
+        return bool(self._inherited) and self.auth.sign_in == self._inherited
 
 
 def _pair(of: Tokens | AuthState) -> tuple[str, int]:
@@ -380,6 +415,6 @@ def _failed(started: RefreshStarted, error: RefreshUnavailable) -> RefreshFailed
 
 def _forked() -> ForkedSession:
     return ForkedSession(
-        "this process is a fork, and the session's tokens live in memory only, so a refresh here would make the "
-        "parent's refresh token a reused one; use a shared storage, or make the Session after the fork"
+        "this process is a fork and shares its parent's sign-in, so a refresh here would make the parent's refresh "
+        "token a reused one; sign in here with session.login(...), or make the Session after the fork"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import random
 import threading
 import time
@@ -148,3 +149,13 @@ def _wait_at_exit() -> None:
     start = time.monotonic()
     for thread, seconds in list(_lingering):
         thread.join(max(0.0, start + seconds - time.monotonic()))
+
+
+def _renew_after_fork() -> None:
+    global _lingering_lock
+    _lingering_lock = threading.Lock()
+    _lingering.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)

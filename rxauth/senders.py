@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,7 +13,7 @@ from typing import Any, Protocol
 from rxauth.bearer import EXTENSION, Began, bearer_for
 from rxauth.calls import ApiCall, Request, describe
 from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
-from rxauth.flight import Leave, stay
+from rxauth.flight import Anywhere, Leave, stay
 from rxauth.frames import own_frames, without_frames
 from rxauth.runtime import running_loop
 from rxauth.session import Session
@@ -36,6 +38,18 @@ class Entry:
         self.tokens: Tokens | None = None
         self.done: Callable[[], None] = stay
         self.leave: Leave = stay
+
+
+class _Waiter(Anywhere):
+    """Waits for the tokens of one entry."""
+
+    __slots__ = ("_entry", "_sender")
+
+    def __init__(self, sender: Sender, entry: Entry) -> None:
+        self._sender, self._entry = sender, entry
+
+    def __call__(self, tokens: Tokens | None, error: Exception | None) -> None:
+        self._sender.settle(self._entry, tokens, error)
 
 
 class Owner(Protocol):
@@ -79,15 +93,17 @@ class Sender:
         with self._lock:
             self._parked[entry.id] = entry
 
-        def settle(tokens: Tokens | None, error: Exception | None) -> None:
-            if error is None:
-                entry.ready, entry.tokens = True, tokens
-            else:
-                self._fail(entry, error)
-            self._release()
-
         asked_by = f"the call {describe(entry.call)}"
-        entry.leave = self._session.acquire(settle, self._loop, asked_by=asked_by, began=entry.began or None)
+        waiter = _Waiter(self, entry)
+        entry.leave = self._session.acquire(waiter, self._loop, asked_by=asked_by, began=entry.began or None)
+
+    def settle(self, entry: Entry, tokens: Tokens | None, error: Exception | None) -> None:
+        """A parked call has its tokens, or the error that it fails with."""
+        if error is None:
+            entry.ready, entry.tokens = True, tokens
+        else:
+            self._fail(entry, error)
+        self._release()
 
     def stop(self, entry: Entry) -> None:
         """Cancel the call, wherever it is; its outcome is said already."""
@@ -184,8 +200,12 @@ class AsyncSender(Sender):
     def _at_home(self, step: Callable[..., None], *args: Any) -> None:
         if self._home is running_loop():
             step(*args)
-        elif not self._home.is_closed():
+            return
+        try:
             self._home.call_soon_threadsafe(step, *args)
+        except RuntimeError:  # the loop is closed, so what would be sent there never is
+            while self._ready:
+                self._owner.cancel(self._ready.popleft())
 
     def _start_tasks(self) -> None:
         while self._ready and len(self._tasks) < self._limit:
@@ -215,6 +235,14 @@ class ThreadSender(Sender):
     def __init__(self, client: Any, owner: Owner, limit: int) -> None:
         super().__init__(client, owner, min(limit, MAX_THREADS), None)
         self._threads = 0
+        _thread_senders.add(self)
+
+    def renew(self) -> None:
+        """In the child of a fork, where the parent's threads do not exist, and neither do the calls they had."""
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._parked.clear()
+        self._ready.clear()
 
     def _launch(self) -> None:
         with self._lock:
@@ -246,3 +274,15 @@ class ThreadSender(Sender):
 def _caused(error: RxAuthError, cause: BaseException) -> RxAuthError:
     error.__cause__ = cause
     return error
+
+
+_thread_senders: weakref.WeakSet[ThreadSender] = weakref.WeakSet()
+
+
+def _renew_after_fork() -> None:
+    for sender in list(_thread_senders):
+        sender.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)

@@ -8,6 +8,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
 
 from reactivex import Observable
@@ -225,21 +226,23 @@ class Session(Closing, Gatekeeper[S]):
     def _sign_in(self, fetch: Callable[[], Any] | None, given: Tokens | None = None) -> Single[Tokens]:
         flight: Flight[Tokens] = Flight()
         sign_in = secrets.token_hex(8)
+        flight.start = lambda: self._spawn(
+            LoginRun(self, flight, sign_in, fetch, given).run,
+            flight,
+            lambda error: SignInFailed(session=self.name, sign_in=sign_in, at=self.runtime.now(), error=error.again()),
+        )
         with self._lock:
             if self._closed:
                 raise SessionClosed("the session is closed; make a new Session")
             # Reduced first: in a closed store there is no login, and nobody must wait for it.
             self.store.commit(SigningIn(session=self.name, sign_in=sign_in, at=self.runtime.now()))
             before, self._login = self._login, (sign_in, flight)
-            self._pid = os.getpid()
-        if before is not None:
-            before[1].land(error=SessionChanged("another login began, so this one does not count"))
-        self._spawn(
-            LoginRun(self, flight, sign_in, fetch, given).run,
-            flight,
-            lambda error: SignInFailed(session=self.name, sign_in=sign_in, at=self.runtime.now(), error=error.again()),
-        )
-        self.store.notify()
+            if before is not None:
+                overtaken, changed = before[1], SessionChanged("another login began, so this one does not count")
+                self._steps.append(partial(overtaken.land, error=changed))
+            self._steps.append(lambda: self._start(flight))
+            self._steps.append(self.store.notify)
+        self._do_steps()
         return Single(flight.join, self.runtime, self)
 
     def _start_with(self, tokens: Tokens | Mapping[str, Any] | None) -> None:
@@ -319,6 +322,7 @@ _sessions: weakref.WeakSet[Session[Any]] = weakref.WeakSet()
 def _renew_after_fork() -> None:
     for session in list(_sessions):
         session.renew()
+        session.inherit()
 
 
 if hasattr(os, "register_at_fork"):

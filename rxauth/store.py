@@ -253,26 +253,26 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     def _listen_to_states(self, listener: Listener) -> abc.DisposableBase:
         """Show the listener the state as of entry n: at once if possible. The queue brings it everything after n."""
-        key, state, now, claimed = id(listener), self._state, False, False
-        with self._queue.lock:
-            closed, state = self._closed, self._state
-            if not closed:
-                self._listeners[key] = listener
-                self._snapshot = None
-                listener.since = self._number
-                # Claimed, because another thread could otherwise show it entry n + 1 before it has seen n.
-                now = self._queue.is_mine() or (claimed := self._queue.claim())
-                if not now:
-                    show = Entry(self._number, 0, special=lambda: self._show(listener, state))
-                    self._queue.put(show)
-        if closed:
-            listener.on_completed()
-            return Disposable()
+        key, state, now, mine = id(listener), self._state, False, self._queue.is_mine()
         try:
+            with self._queue.lock:
+                closed, state = self._closed, self._state
+                if not closed:
+                    self._listeners[key] = listener
+                    self._snapshot = None
+                    listener.since = self._number
+                    # Claimed, because another thread could otherwise show it entry n + 1 before it has seen n.
+                    now = mine or self._queue.claim()
+                    if not now:
+                        show = Entry(self._number, 0, special=lambda: self._show(listener, state))
+                        self._queue.put(show)
+            if closed:
+                listener.on_completed()
+                return Disposable()
             if now:
                 self._show(listener, state)
         finally:
-            if claimed:
+            if not mine and self._queue.is_mine():
                 self._queue.release()
         if not now:
             self.notify()

@@ -6,8 +6,8 @@ landings and the reducer are the session's; the clock, the threads, the store's 
 
 from __future__ import annotations
 
-import os
 import threading
+from collections import deque
 from typing import Any, NamedTuple
 
 from rxauth import AuthState, Session, Tokens
@@ -93,7 +93,8 @@ class Stage(Gatekeeper[AuthState]):
         self.storage: Any = Shelf()
         self.runtime: Any = StillTime(world.now)
         self._select, self._windows, self._closed = lambda auth: auth, settings.windows, False
-        self._known_fresh, self._pid, self._lock = (None, 0.0, 0.0), os.getpid(), threading.Lock()
+        self._known_fresh, self._inherited, self._lock = (None, 0.0, 0.0), "", threading.Lock()
+        self._steps = deque()
         self._unpublished = None
         self.world, self.answers = world, list[Answer]()
         self.left: int | None = None

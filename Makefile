@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check storm bench simulate clean
+.PHONY: demo test check storm bench simulate mutate clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)
@@ -25,6 +25,10 @@ storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(ARGS)
 
+# Breaks state.py and flight.py on purpose, in a folder `mutants`; tests/MUTANTS.md says what lives and why. Takes long.
+mutate: $(VENV)/.mutation
+	$(BIN)/mutmut run $(ARGS) && $(BIN)/mutmut results
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.bench $(ARGS)
 
@@ -40,10 +44,14 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@ $(VENV)/.demo
 
+$(VENV)/.mutation: pyproject.toml | $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutation]'
+	touch $@
+
 $(VENV)-peers/.peers: benchmarks/peers-requirements.txt
 	$(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-peers .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-peers mutants .pytest_cache .mypy_cache .ruff_cache

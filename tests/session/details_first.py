@@ -1,4 +1,4 @@
-"""A pytest plugin for `make mutate`: the tests that neither wait nor start threads come first, so a mutant dies soon."""
+"""A pytest plugin for `make mutate`: tests that neither wait nor start threads come first, so a mutant dies soon."""
 
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ def test_who_signs_in_begins_anew_but_for_the_sessions_name_and_its_storage() ->
 
 def test_a_failed_login_says_why_and_leaves_the_rest_as_it_was() -> None:
     error = LookupError("wrong password")
-    state = after(ADA, bobs(SigningIn), bobs(SignInFailed, error=error))
+    begun = SigningIn(session="billing", sign_in="bob", at=NOW)
+    state = after(ADA, begun, bobs(SignInFailed, error=error))
     assert state == replace(ADA, error=error, changed=LATER, resume="degraded")
     assert after(state, bobs(SignedIn, tokens=BOBS)) is state, "that login is over"
 

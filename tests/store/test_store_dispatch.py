@@ -48,7 +48,11 @@ def test_an_action_is_never_mutated() -> None:
     assert all(one is action for one in seen)
 
 
-@pytest.mark.parametrize("action", ["text", 0, (), False, {}, b"", object(), Ping()], ids=lambda action: f"{type(action).__name__} {action!r:.9}")
+@pytest.mark.parametrize(
+    "action",
+    ["text", 0, (), False, {}, b"", object(), Ping()],
+    ids=lambda action: f"{type(action).__name__} {action!r:.9}",
+)
 def test_any_object_that_is_not_callable_is_an_action(action: Any) -> None:
     store, seen = Store(log_reducer, ()), Seen()
     store.actions.subscribe(seen)

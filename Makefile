@@ -25,7 +25,7 @@ storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(ARGS)
 
-# Breaks state.py and flight.py on purpose, in a folder `mutants`; tests/MUTANTS.md says what lives and why. Takes long.
+# Breaks the heart of the library on purpose, in a folder `mutants`; tests/MUTANTS.md says what lives and why. Takes long.
 mutate: $(VENV)/.mutation
 	$(BIN)/mutmut run $(ARGS) && $(BIN)/mutmut results
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import itertools
 import threading
 import weakref
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from rxauth.runtime import running_loop
 from rxauth.senders import AsyncSender, Entry, Sender, ThreadSender
 from rxauth.session import Session
 from rxauth.streams import ActionSource, ActionStream, StateView
+from rxauth.trace import next_caller
 
 __all__ = [
     "AdHocCall",
@@ -53,7 +53,6 @@ __all__ = [
 R = TypeVar("R")
 S = TypeVar("S")
 
-_ids = itertools.count(1)
 #: The calls that `request` waits for, by identity: each is a copy of its own.
 _awaited: dict[int, Flight[Any]] = {}
 #: Which kinds of calls the epics of a store answer.
@@ -142,7 +141,7 @@ class _Sending:
     def take(self, call: ApiCall[Any]) -> None:
         # Who was signed in when the call was dispatched: by now, another thread may have delivered something else.
         auth = self.session.auth_in(self._state.state) if self._shares_store else self.session.auth
-        entry = Entry(call, next(_ids), auth.pending or auth.sign_in)
+        entry = Entry(call, next_caller(), auth.pending or auth.sign_in)
         try:
             send = call.should_send(self._state.state)
         except Exception as error:

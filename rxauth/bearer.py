@@ -16,6 +16,7 @@ from rxauth.runtime import Instant
 from rxauth.session import Session
 from rxauth.state import AuthState
 from rxauth.tokens import Tokens
+from rxauth.trace import next_caller, traced_async_flow, traced_flow
 
 Elsewhere = Literal["refuse", "bare"]
 #: Which answers mean that the access token was refused: a status, several, or a function of a 4xx response, read.
@@ -29,12 +30,13 @@ MAX_BODY_TIME = 5.0
 
 
 class Began:
-    """Marks a request with the sign-in under which its call began, and with the tokens that it has waited for."""
+    """Marks a request with the sign-in under which its call began, the tokens that it has waited for, and its number
+    in recordings."""
 
-    __slots__ = ("sign_in", "tokens")
+    __slots__ = ("caller", "sign_in", "tokens")
 
-    def __init__(self, sign_in: str, tokens: Tokens | None) -> None:
-        self.sign_in, self.tokens = sign_in, tokens
+    def __init__(self, sign_in: str, tokens: Tokens | None, caller: int) -> None:
+        self.sign_in, self.tokens, self.caller = sign_in, tokens, caller
 
     def has_still(self, auth: AuthState, now: Instant) -> bool:
         """May these tokens be used without asking again? They are the current ones, and live, or arrived stale."""
@@ -77,36 +79,50 @@ class BearerFlow:
         self._issued: tuple[Tokens | None, str, str] = (None, "", "")
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        waiting = self._begin(request)
+        store = self._session.store
+        if not store.is_recorded:
+            return self._flow(request)
+        caller = _caller(request)
+        return traced_flow(self._flow(request, caller), store, self._session.name, caller)
+
+    def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        store = self._session.store
+        if not store.is_recorded:
+            return self._async_flow(request)
+        caller = _caller(request)
+        return traced_async_flow(self._async_flow(request, caller), store, self._session.name, caller)
+
+    def _flow(self, request: Any, caller: int = 0) -> Generator[Any, Any, None]:
+        waiting = self._begin(request, caller)
         while waiting is not None:
-            waiting = self._attach_current(request, waiting.run())
+            waiting = self._attach_current(request, waiting.run(), caller)
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
         self._read(response) if self._refused_by is None else response.read()
         if self._is_refusal(response):
-            again, waiting = None, self._replace(response, sent)
+            again, waiting = None, self._replace(response, sent, caller)
             while waiting is not None:
-                again, waiting = self._again(response, waiting.run())
+                again, waiting = self._again(response, waiting.run(), caller)
             if again is not None:
                 yield again
 
-    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        waiting = self._begin(request)
+    async def _async_flow(self, request: Any, caller: int = 0) -> AsyncGenerator[Any, Any]:
+        waiting = self._begin(request, caller)
         while waiting is not None:
-            waiting = self._attach_current(request, await waiting)
+            waiting = self._attach_current(request, await waiting, caller)
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
         await (self._aread(response) if self._refused_by is None else response.aread())
         if self._is_refusal(response):
-            again, waiting = None, self._replace(response, sent)
+            again, waiting = None, self._replace(response, sent, caller)
             while waiting is not None:
-                again, waiting = self._again(response, await waiting)
+                again, waiting = self._again(response, await waiting, caller)
             if again is not None:
                 yield again
 
-    def _begin(self, request: Any) -> Single[Tokens] | None:
+    def _begin(self, request: Any, caller: int) -> Single[Tokens] | None:
         """Attach the token, or say what to wait for to do so. Nothing happens to a request that is not ours."""
         if not self._is_ours(request):
             return None
@@ -116,16 +132,16 @@ class BearerFlow:
         if tokens is None and type(began) is Began and began.has_still(self._session.auth, self._session.runtime.now()):
             tokens = began.tokens
         if tokens is None or (sign_in is not None and sign_in != tokens.sign_in):
-            return self._single(f"{request.method} {request.url.path}", began=sign_in)
+            return self._single(f"{request.method} {request.url.path}", caller=caller, began=sign_in)
         self._attach(request, tokens)
         return None
 
-    def _replace(self, response: Any, sent: Tokens) -> Single[Tokens]:
+    def _replace(self, response: Any, sent: Tokens, caller: int) -> Single[Tokens]:
         request = response.request
         asked_by = f"{request.method} {request.url.path}, answered {response.status_code}"
-        return self._single(asked_by, rejected=sent, response=response)
+        return self._single(asked_by, caller=caller, rejected=sent, response=response)
 
-    def _attach_current(self, request: Any, tokens: Tokens) -> Single[Tokens] | None:
+    def _attach_current(self, request: Any, tokens: Tokens, caller: int) -> Single[Tokens] | None:
         """Attach the tokens that were waited for; or say what to wait for instead, if they are current no more.
 
         Their waiter may go on long after they came: somebody blocked his loop, and meanwhile the user signed out.
@@ -133,7 +149,7 @@ class BearerFlow:
         if self._session.auth.generation == tokens.generation:
             self._attach(request, tokens)
             return None
-        return self._single(f"{request.method} {request.url.path}", began=tokens.sign_in)
+        return self._single(f"{request.method} {request.url.path}", caller=caller, began=tokens.sign_in)
 
     def _single(self, asked_by: str, **how: Any) -> Single[Tokens]:
         session = self._session
@@ -141,7 +157,7 @@ class BearerFlow:
             lambda settle, loop: session.acquire(settle, loop, asked_by=asked_by, **how), session.runtime, session
         )
 
-    def _again(self, response: Any, tokens: Tokens) -> tuple[Any | None, Single[Tokens] | None]:
+    def _again(self, response: Any, tokens: Tokens, caller: int) -> tuple[Any | None, Single[Tokens] | None]:
         """The hop that was refused, with the new token (after a redirect that is not the request we were given), and
         what to wait for before it is sent."""
         refused = response.request
@@ -151,7 +167,7 @@ class BearerFlow:
                 "refreshed, but the body can be read only once: call again with a new body, or give it as bytes"
             )
             return None, None
-        return refused, self._attach_current(refused, tokens)
+        return refused, self._attach_current(refused, tokens, caller)
 
     def _is_ours(self, request: Any) -> bool:
         """Does this request get our header? Raises `OriginNotAllowed`."""
@@ -277,6 +293,12 @@ class BearerAuth(BearerFlow, httpx.Auth):
     Raises the errors of `Session.fresh`, which are no `httpx.HTTPError`s; those of a refusal have the 401 as
     `.response`.
     """
+
+
+def _caller(request: Any) -> int:
+    """The number under which a request is recorded: that of its `ApiCall`, or one of its own."""
+    began = request.extensions.get(EXTENSION)
+    return began.caller if type(began) is Began else next_caller()
 
 
 def bearer_for(client: Any, session: Session[Any]) -> BearerFlow:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rxauth.errors import RxAuthError
-from rxauth.flight import Flight, Leave, Loop, Settle
+from rxauth.errors import CallCancelled, RxAuthError
+from rxauth.flight import Anywhere, Flight, Leave, Loop, Settle
 from rxauth.tokens import Tokens
+from rxauth.trace import SESSION, CallReleased, CallWaits, Traced, next_caller
 
 
 class AfterLogin:
@@ -36,3 +37,43 @@ def with_response(settle: Settle[Tokens], response: Any) -> Settle[Tokens]:
         settle(tokens, error)
 
     return settle_with_response
+
+
+class Watched:
+    """A caller whose wait is recorded."""
+
+    def __init__(self, settle: Settle[Tokens], store: Traced, session: str, caller: int, asked_by: str) -> None:
+        self._settle, self._store, self._session = settle, store, session
+        self._caller = caller or next_caller()
+        self._over = False
+        waits = CallWaits(session=session, caller=self._caller, asked_by=asked_by)
+        store.trace(waits, SESSION, locked=True)
+
+    def __call__(self, tokens: Tokens | None, error: Exception | None) -> None:
+        self._end(error)
+        self._settle(tokens, error)
+
+    def leaving(self, leave: Leave) -> Leave:
+        """`leave`, recorded as the end of the wait if it comes before the tokens."""
+
+        def left() -> None:
+            self._end(CallCancelled("the caller left while it waited"))
+            leave()
+
+        return left
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._over:
+            self._over = True
+            self._store.trace(CallReleased(session=self._session, caller=self._caller, error=error), SESSION)
+
+
+class _WatchedAnywhere(Anywhere, Watched):
+    pass
+
+
+def watched(settle: Settle[Tokens], *how: Any) -> Watched:
+    """`settle`, recorded; it is still told where it would be told."""
+    if isinstance(settle, Watched):  # it asks again, after a login that it waited for
+        return settle
+    return (_WatchedAnywhere if isinstance(settle, Anywhere) else Watched)(settle, *how)

@@ -76,11 +76,11 @@ class Flight(Generic[T]):
         settle(self._value, _again(self._error))
         return stay
 
-    def land(self, value: T | None = None, error: Exception | None = None) -> int:
-        """Release everybody, and say how many. Only the first outcome counts."""
+    def land(self, value: T | None = None, error: Exception | None = None) -> None:
+        """Release everybody. Only the first outcome counts."""
         with self._lock:
             if self.landed:
-                return 0
+                return
             self.landed, self._value, self._error = True, value, error
             waiters = list(self._waiters.values())
             self._waiters.clear()
@@ -93,7 +93,6 @@ class Flight(Generic[T]):
                 self._release(group)
             elif not _call_soon(loop, self._release, group):
                 self._tell_without_loop(group)
-        return len(waiters)
 
     def _release(self, group: list[Settle[T]]) -> None:
         for number, settle in enumerate(group, 1):
@@ -134,11 +133,8 @@ class Single(Observable[T]):
         # A scheduler that is no asyncio one comes from a piped `.run()`, which blocks this thread, and its loop with
         # it, until it is called back: that has to come from another thread.
         blocking = scheduler is not None and not isinstance(scheduler, AsyncIOScheduler)
-        waiting = True
 
         def settle(value: T | None, error: Exception | None) -> None:
-            nonlocal waiting
-            waiting = False
             if error is not None:
                 observer.on_error(error)
             else:
@@ -146,9 +142,9 @@ class Single(Observable[T]):
                 observer.on_completed()
 
         leave = self._join(settle, None if blocking else running_loop())
-        if blocking and waiting and is_working(self._owner):
+        if blocking and is_working(self._owner):
             leave()
-            observer.on_error(_would_deadlock())
+            observer.on_error(_would_deadlock())  # which nobody hears if the outcome was there at once
         return Disposable(leave)
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -267,16 +263,6 @@ async def _on_trio(single: Single[T]) -> T:
     if error is not None:
         raise error
     return cast(T, value)
-
-
-def landed(value: T | None = None, error: Exception | None = None) -> Join[T]:
-    """The `join` of a flight that has this outcome already."""
-
-    def join(settle: Settle[T], loop: Loop | None) -> Leave:
-        settle(value, error)
-        return stay
-
-    return join
 
 
 def working(work: Callable[[], T], owner: object, *, fetching: bool = False) -> Callable[[], T]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
-from rxauth.callers import AfterLogin, with_response
+from rxauth.callers import AfterLogin, Watched, watched, with_response
 from rxauth.errors import (
     ForkedSession,
     NotSignedIn,
@@ -117,11 +117,13 @@ class Gatekeeper(Generic[S]):
         response: Any = None,
         began: str | None = None,
         force: bool = False,
+        caller: int = 0,
     ) -> Leave:
         """Call `settle` with tokens or an error, now or later; returns how to leave before that.
 
         `rejected`: the pair that the API refused, with its `response`. `began`: the sign-in under which the call began,
-        if that was earlier. `force`: refresh however fresh the tokens are.
+        if that was earlier. `force`: refresh however fresh the tokens are. `caller`: its number in recordings, if it
+        has one already.
         """
         if response is not None:
             settle = with_response(settle, response)
@@ -130,6 +132,8 @@ class Gatekeeper(Generic[S]):
         self.runtime.yield_point("a caller enters")
         with self._lock:
             entered = self._enter(asked_by, rejected, began, force)
+            if isinstance(entered, Flight) and self.store.is_recorded:
+                settle = watched(settle, self.store, self.name, caller, asked_by)
             if not isinstance(entered, Flight):
                 leave = stay
             elif self._login is not None and entered is self._login[1] and began not in (None, self._login[0]):
@@ -144,7 +148,7 @@ class Gatekeeper(Generic[S]):
         for slot in (self._flight, self._login):
             if slot is not None and slot[1].start is not None:
                 self._start(slot[1])
-        return leave
+        return settle.leaving(leave) if isinstance(settle, Watched) else leave
 
     def _do_steps(self) -> None:
         """Each may be done twice, by two threads, but none is left out: it stays in the queue until it was done."""

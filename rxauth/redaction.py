@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, TypeAlias
 
 import httpx
 
@@ -30,6 +31,9 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _GUESSABLE = frozenset({"password", "passwd", "passphrase", "passcode", "pwd", "pin", "otp", "secret"})
 _SECRET_WORDS = _GUESSABLE | {"token", "tokens", "authorization", "cookie", "credential", "credentials", "assertion"}
 _SECRET_NAMES = frozenset({"access", "refresh", "api_key", "apikey", "jwt", "bearer", "code_verifier"})
+#: The fields of a dataclass: its name, whether it is hidden, and whether it could be guessed from a fingerprint.
+Rules: TypeAlias = tuple[tuple[str, bool, bool], ...]
+
 _DATA = frozenset({"datetime", "decimal", "uuid", "fractions", "pathlib"})
 _IN_TEXT = re.compile(r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*|(?<=Bearer )[^\s#\"']+|(?<=Basic )[^\s#\"']+")
 
@@ -51,6 +55,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
+        self._shortest: float = math.inf
 
     def __call__(self, action: Any) -> Any:
         """The action, or any other value, without its secrets. Never raises."""
@@ -63,19 +68,20 @@ class Redactor:
             return _opaque(action)
 
     def _clean(self, value: Any) -> Any:
-        kind = type(value)
+        kind: type[object] = type(value)
         if kind in _PLAIN:
             return value
         if kind is str:
             return self._text(value)
+        rules = _rules(kind)  # type: ignore[arg-type]  # classes are hashable
+        if rules is not None:
+            return self._dataclass(value, rules)
         if isinstance(value, Tokens):
             return self._tokens(value)
         if isinstance(value, BaseException):
             return self._error(value)
         if isinstance(value, type | enum.Enum):
             return value
-        if dataclasses.is_dataclass(value):
-            return self._object(value, {field.name: self._field(field, value) for field in dataclasses.fields(value)})
         if isinstance(value, Mapping):
             return self._mapping(value)
         if isinstance(value, tuple | list | set | frozenset):
@@ -83,13 +89,26 @@ class Redactor:
         return self._other(value)
 
     def _text(self, text: str) -> str:
-        if len(text) >= SHORTEST:
+        if len(text) >= self._shortest:
             for secret, shown in self._known.items():
                 if secret in text:
                     text = text.replace(secret, shown)
-            if "eyJ" in text or "Bearer " in text or "Basic " in text:
-                text = _IN_TEXT.sub(lambda found: fingerprint(found.group()), text)
+        if "eyJ" in text or "Bearer " in text or "Basic " in text:
+            text = _IN_TEXT.sub(lambda found: fingerprint(found.group()), text)
         return text
+
+    def _dataclass(self, value: Any, rules: Rules) -> Any:
+        """This runs for every action: mostly it only looks at the types of a few fields."""
+        changed: dict[str, Any] = {}
+        for name, hidden, guessable in rules:
+            inner = getattr(value, name)
+            kind = type(inner)
+            if not hidden and kind in _PLAIN:
+                continue
+            clean = self._hidden(inner, guessable) if hidden else self._clean(inner)
+            if clean is not inner:
+                changed[name] = clean
+        return self._object(value, {**_fields(value), **changed}) if changed else value
 
     def _tokens(self, tokens: Tokens) -> Any:
         return self._object(
@@ -123,13 +142,8 @@ class Redactor:
             if len(self._known) >= REMEMBERED:
                 del self._known[next(iter(self._known))]
             self._known[secret] = shown
+            self._shortest = min(self._shortest, len(secret))
         return shown
-
-    def _field(self, field: dataclasses.Field[Any], value: Any) -> Any:
-        inner = getattr(value, field.name)
-        if not field.repr and not _is_response(inner):
-            return self._hidden(inner, guessable=_is_guessable(field.name))
-        return self._named(field.name, inner)
 
     def _named(self, name: object, value: Any) -> Any:
         return self._hidden(value, _is_guessable(name)) if _is_secret(name) else self._clean(value)
@@ -171,6 +185,15 @@ class Redactor:
         if isinstance(value, Opaque) or type(value).__module__.partition(".")[0] in _DATA:
             return value
         return httpx.Response(value.status_code) if _is_response(value) else _opaque(value)
+
+
+@lru_cache(maxsize=1024)  # classes come and go in a notebook
+def _rules(kind: type[Any]) -> Rules | None:
+    """How the fields of a dataclass are recorded; None for any other class, and for those with rules of their own."""
+    if not dataclasses.is_dataclass(kind) or issubclass(kind, Tokens | BaseException | enum.Enum | type):
+        return None
+    fields = dataclasses.fields(kind)
+    return tuple((field.name, not field.repr or _is_secret(field.name), _is_guessable(field.name)) for field in fields)
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from rxauth.frames import own_frames, without_frames
 from rxauth.runtime import running_loop
 from rxauth.session import Session
 from rxauth.tokens import Tokens
+from rxauth.trace import sent
 
 #: A blocking client's calls run on at most this many threads.
 MAX_THREADS = 16
@@ -95,7 +96,9 @@ class Sender:
 
         asked_by = f"the call {describe(entry.call)}"
         waiter = _Waiter(self, entry)
-        entry.leave = self._session.acquire(waiter, self._loop, asked_by=asked_by, began=entry.began or None)
+        entry.leave = self._session.acquire(
+            waiter, self._loop, asked_by=asked_by, began=entry.began or None, caller=entry.id
+        )
 
     def settle(self, entry: Entry, tokens: Tokens | None, error: Exception | None) -> None:
         """A parked call has its tokens, or the error that it fails with."""
@@ -149,8 +152,10 @@ class Sender:
             text = f"{describe(entry.call)} could not be turned into a request: {error}"
             raise ApiRequestError(text) from own_frames(error)
         if not entry.gated:
+            if self._session.store.is_recorded:
+                sent(self._session.store, self._session.name, entry.id, request)
             return request, None
-        request.extensions[EXTENSION] = Began(entry.began, entry.tokens)
+        request.extensions[EXTENSION] = Began(entry.began, entry.tokens, entry.id)
         return request, self._auth
 
     def _conclude(self, entry: Entry, response: Any) -> None:

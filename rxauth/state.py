@@ -175,10 +175,10 @@ class Windows:
 
     def fresh_for(self, state: AuthState, now: Instant) -> float:
         """For how many seconds a state that `decide` calls fresh stays so, at least."""
-        remaining = state.tokens.remaining(now) if state.tokens is not None else 0.0
+        assert state.tokens is not None
+        remaining = state.tokens.remaining(now)
         if remaining is None:
             return float("inf")
-        assert state.tokens is not None
         return max(0.0, remaining - self.of(state.tokens)[1])
 
 

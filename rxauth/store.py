@@ -30,6 +30,7 @@ from rxauth.streams import (
     StateView,
     Subscribable,
 )
+from rxauth.trace import ERRORS, ErrorReported, Tap
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         self._reducing = 0
         self._closing = self._closed = False
         self._known_kinds: set[type[Any]] = set()
-        self._taps: tuple[Callable[[Any], None], ...] = ()
+        self._taps: tuple[Tap, ...] = ()
         self._epics = CompositeDisposable()
         self.actions: ActionStream[Any] = ActionStream(self)
         _stores.add(self)
@@ -171,15 +172,27 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     # What follows is for the library's other rooms.
 
-    def tap(self, note: Callable[[Any], None]) -> tuple[abc.DisposableBase, S]:
-        """Have `note` called with each action as it is reduced, under the lock; also returns the state before them."""
+    def tap(self, tap: Tap) -> tuple[abc.DisposableBase, S]:
+        """Have `tap` note each action as it is reduced, in that order; also returns the state before them."""
         with self._queue.lock:
-            self._taps = (*self._taps, note)
-            return Disposable(lambda: self._untap(note)), self._state
+            self._taps = (*self._taps, tap)
+            return Disposable(lambda: self._untap(tap)), self._state
 
-    def _untap(self, note: Callable[[Any], None]) -> None:
+    def _untap(self, tap: Tap) -> None:
         with self._queue.lock:
-            self._taps = tuple(other for other in self._taps if other is not note)
+            self._taps = tuple(other for other in self._taps if other is not tap)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Is there somebody to whom `trace` tells anything?"""
+        return bool(self._taps)
+
+    def trace(self, event: Any, stream: str, *, locked: bool = False) -> None:
+        """Tell the recorders what is no action. `locked`: the caller holds a lock, so they look into it later."""
+        for tap in self._taps:
+            tap.note(event, stream)
+            if not locked:
+                tap.take_in()
 
     def commit(self, action: Any, *, closing: bool = False) -> None:
         """Reduce and queue without telling anybody yet: call `notify()` next, outside of all locks."""
@@ -205,15 +218,20 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             self._state = state
             self._number += 1
             self._queue.put(Entry(self._number, me, action, state, changed))
-            for note in self._taps:
-                note(action)
+            for tap in self._taps:
+                tap.note(action)
 
     def notify(self) -> None:
         """Tell everybody what was committed."""
+        for tap in self._taps:
+            tap.take_in()
         self._queue.drain()
 
     def report(self, error: Exception, where: str, action: Any) -> None:
         """Tell the owner of the store of an error that nobody else hears of."""
+        if self._taps:
+            during = "" if action is None else type(action).__name__
+            self.trace(ErrorReported(error=error, where=where, during=during), ERRORS)
         try:
             self._reporter(error, where, action)
         except Exception:

@@ -80,7 +80,7 @@ def replay_epic(
     `InvalidRecording` when the beginning was dropped.
     """
     recording.check_whole()
-    sent = [Mark(event.at, "action", event.action) for event in recording]
+    sent = [Mark(event.at, "action", event.action) for event in recording if not event.stream]
     first = recording.initial if state is None else state
     end = (sent[-1].at if sent else 0.0) + seconds
     got = run_epic(epic, sent, reducer=reducer, state=first, seconds=end, feed_back=False)

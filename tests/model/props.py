@@ -21,6 +21,8 @@ class Step(NamedTuple):
 class Bench:
     """The store, without its delivery."""
 
+    is_recorded = False
+
     def __init__(self, auth: AuthState) -> None:
         self.state = auth
         self.steps: list[Step] = []

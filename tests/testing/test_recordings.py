@@ -83,7 +83,7 @@ def test_it_holds_what_was_dispatched_with_numbers_and_moments() -> None:
     [started] = [event for event in recording if isinstance(event.action, RefreshStarted)]
     [refreshed] = [event for event in recording if isinstance(event.action, TokensRefreshed)]
     assert (started.at, refreshed.at) == (302, 303)
-    assert repr(recording) == f"Recording({len(recording)} actions, 307 s)"
+    assert repr(recording) == f"Recording({len(recording)} events, 307 s)"
 
 
 def test_no_secret_comes_in() -> None:
@@ -113,7 +113,7 @@ def test_replayed_into_the_reducer_it_makes_the_states_again() -> None:
     loaded = Recording.from_lines(recording.to_lines())
     for one in (recording, loaded):
         states = one.replay(REDUCER)
-        assert len(states) == len(recording) + 1
+        assert len(states) == len(recording.actions) + 1
         assert states[0] == App()
         assert states[-1].found == ("jwt",)
         last, truth = states[-1].auth, store.state.auth
@@ -192,7 +192,7 @@ def test_memory_is_bounded_and_a_beginning_that_is_gone_is_not_replayed() -> Non
     assert (len(recording), recording.dropped) == (3, 2)
     assert [event.number for event in recording] == [3, 4, 5]
     for use in (lambda: recording.replay(REDUCER), lambda: replay_epic(recording, lambda actions, state: actions)):
-        with pytest.raises(InvalidRecording, match="first 2 actions were dropped"):
+        with pytest.raises(InvalidRecording, match="first 2 events were dropped"):
             use()
     again = Recording.from_lines(recording.to_lines())
     assert again.dropped == 2

@@ -1,0 +1,168 @@
+"""What a recording holds beside actions: who waited at the gate, what went over the wire, and what streams did.
+
+None of this is dispatched: no reducer, epic or subscriber ever sees it. It is noted only while somebody records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Protocol
+
+#: The streams of a recording that have a name of their own. Dispatched actions are in the stream "".
+SESSION, ERRORS = "session", "errors"
+
+#: A number for a caller, new in this process.
+next_caller: Callable[[], int] = count(1).__next__
+
+
+class Tap(Protocol):
+    """A recorder, for a store."""
+
+    def note(self, event: Any, stream: str = "") -> None:
+        """Keep it for later: whoever calls this holds locks."""
+        ...
+
+    def take_in(self) -> None:
+        """Look into what was noted: nobody holds a lock."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """Something about one caller of a session. `caller` is a number of the process; for an `ApiCall` it is the `id`
+    of its `ApiStarted`."""
+
+    session: str
+    caller: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallWaits(CallEvent):
+    """The caller waits for tokens from now on. `asked_by` says who it is, such as "fresh()" or "the call Echo"."""
+
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReleased(CallEvent):
+    """The wait is over: with tokens (`error` is None), or with the error that the caller gets."""
+
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSent(CallEvent):
+    """A request goes out. `path` is without its query, which may hold secrets."""
+
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEnded(CallEvent):
+    """Its answer came with `status`, or (None) the connection failed or the caller left.
+
+    An `ApiCall` without a token has none of these: its `ApiSucceeded` or `ApiFailed` says the same.
+    """
+
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorReported:
+    """An error that nobody else heard of, as told to the store's `report`: `where` it happened, and during which kind
+    of action (a class's name, "" for none)."""
+
+    error: Exception
+    where: str
+    during: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What an observable behind `spy` did for its subscriber number `subscriber`, counted from 1 in each spy."""
+
+    subscriber: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed(Signal):
+    """A subscription began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emitted(Signal):
+    """A value passed."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Signal):
+    """The observable failed."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed(Signal):
+    """The observable completed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposed(Signal):
+    """The subscriber left before the end."""
+
+
+class Traced(Protocol):
+    """A store, for those who note what they do."""
+
+    def trace(self, event: Any, stream: str, *, locked: bool = False) -> None: ...
+
+
+def traced_flow(flow: Generator[Any, Any, None], store: Traced, session: str, caller: int) -> Generator[Any, Any, None]:
+    """An auth flow whose requests and answers are noted."""
+    answer = None
+    try:
+        while True:
+            request = flow.send(answer)
+            sent(store, session, caller, request)
+            status = None
+            try:
+                answer = yield request
+                status = answer.status_code
+            finally:
+                store.trace(RequestEnded(session=session, caller=caller, status=status), SESSION)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
+
+
+async def traced_async_flow(
+    flow: AsyncGenerator[Any, Any], store: Traced, session: str, caller: int
+) -> AsyncGenerator[Any, Any]:
+    """An async auth flow whose requests and answers are noted."""
+    answer = None
+    try:
+        while True:
+            request = await flow.asend(answer)
+            sent(store, session, caller, request)
+            status = None
+            try:
+                answer = yield request
+                status = answer.status_code
+            finally:
+                store.trace(RequestEnded(session=session, caller=caller, status=status), SESSION)
+    except StopAsyncIteration:
+        return
+    finally:
+        await flow.aclose()
+
+
+def sent(store: Traced, session: str, caller: int, request: Any) -> None:
+    """Note that this request, of httpx or httpx2, goes out."""
+    event = RequestSent(session=session, caller=caller, method=request.method, path=request.url.path)
+    store.trace(event, SESSION)

@@ -1,0 +1,240 @@
+"""Each detail of a flight, a `Single` and the marks of working threads: what nothing else would notice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import reactivex
+import trio
+from reactivex import Subject
+from reactivex import operators as ops
+
+from rxauth.errors import WouldDeadlock
+from rxauth.flight import Anywhere, Flight, Single, is_fetching, is_working, share_replayed, working
+from rxauth.state import AuthState, refusal
+from rxauth.tokens import Tokens
+
+
+class Loop:
+    """An event loop, as far as a flight knows one: what it is asked to call."""
+
+    def __init__(self, *, closed: bool = False) -> None:
+        self.closed = closed
+        self.calls: list[Callable[[], None]] = []
+
+    def call_soon_threadsafe(self, call: Callable[..., None], *args: Any) -> None:
+        if self.closed:
+            raise RuntimeError("Event loop is closed")
+        self.calls.append(lambda: call(*args))
+
+
+class Told(Anywhere):
+    """A waiter that may be told on any thread, and how often it was."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Any] = []
+
+    def __call__(self, value: Any, error: Exception | None) -> None:
+        self.outcomes.append((value, error))
+
+
+def test_loops_hear_before_those_who_are_called_here() -> None:
+    flight: Flight[int] = Flight()
+    loop: Any = Loop()
+    posted: list[int] = []
+    flight.join(lambda value, error: posted.append(len(loop.calls)))
+    flight.join(lambda value, error: None, loop)
+    flight.land(1)
+    assert posted == [1], "a slow callback here must not keep the loop waiting"
+
+
+def test_all_waiters_of_a_loop_cost_it_one_callback_and_are_told_there_once() -> None:
+    flight: Flight[int] = Flight()
+    loop: Any = Loop()
+    waiters = [Told() for _ in range(3)]
+    for waiter in waiters:
+        flight.join(waiter, loop)
+    flight.land(7)
+    assert [waiter.outcomes for waiter in waiters] == [[], [], []]
+    [call] = loop.calls
+    call()
+    assert [waiter.outcomes for waiter in waiters] == [[(7, None)]] * 3
+
+
+def test_of_a_closed_loop_only_those_are_told_who_may_be_told_anywhere() -> None:
+    flight: Flight[int] = Flight()
+    closed: Any = Loop(closed=True)
+    call, other = Told(), []
+    flight.join(call, closed)
+    flight.join(lambda value, error: other.append(value), closed)
+    flight.land(7)
+    assert call.outcomes == [(7, None)]
+    assert other == []
+
+
+def test_only_the_first_outcome_counts() -> None:
+    flight: Flight[int] = Flight()
+    waiter = Told()
+    flight.join(waiter)
+    flight.land(1)
+    flight.land(2)
+    flight.join(waiter)
+    assert waiter.outcomes == [(1, None), (1, None)]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_ctrl_c_in_one_callback_leaves_nobody_out_and_tells_nobody_twice(place: int) -> None:
+    flight: Flight[int] = Flight()
+    told: list[int] = []
+
+    def waiter(number: int) -> Callable[[Any, Any], None]:
+        def settle(value: Any, error: Any) -> None:
+            told.append(number)
+            if number == place:
+                raise KeyboardInterrupt
+
+        return settle
+
+    for number in range(4):
+        flight.join(waiter(number))
+    with pytest.raises(KeyboardInterrupt):
+        flight.land(1)
+    assert told == [0, 1, 2, 3]
+
+
+def test_an_error_in_a_callback_is_logged_and_the_others_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    flight: Flight[int] = Flight()
+    waiter = Told()
+    flight.join(lambda value, error: {}[value])
+    flight.join(waiter)
+    flight.land(1)
+    assert waiter.outcomes == [(1, None)]
+    assert [record.getMessage() for record in caplog.records] == ["rxauth: a callback that waited for a result failed"]
+    assert caplog.records[0].exc_info is not None
+    assert isinstance(caplog.records[0].exc_info[1], KeyError)
+
+
+def test_who_disposes_is_not_told() -> None:
+    flight: Flight[int] = Flight()
+    joined: list[Any] = []
+
+    def join(settle: Any, loop: Any) -> Any:
+        leave = flight.join(settle, loop)
+        return lambda: joined.append("left") or leave()
+
+    Single(join).subscribe().dispose()
+    assert joined == ["left"]
+
+
+def test_a_piped_run_on_the_thread_of_a_loop_ends() -> None:
+    """It blocks the loop, so what it waits for must not be told there."""
+    flight: Flight[int] = Flight()
+    got: list[int] = []
+
+    async def block() -> None:
+        threading.Timer(0.05, flight.land, [6]).start()
+        got.append(Single(flight.join).pipe(ops.map(lambda value: value * 7)).run())
+
+    thread = threading.Thread(target=lambda: asyncio.run(block()), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert got == [42]
+
+
+def test_a_piped_run_elsewhere_waits_also_while_this_thread_works_for_somebody_else() -> None:
+    flight: Flight[int] = Flight()
+    threading.Timer(0.05, flight.land, [6]).start()
+    assert Single(flight.join, owner="ours").pipe(ops.map(lambda value: value * 7)).run() == 42
+    landed: Flight[int] = Flight()
+    landed.land(1)
+    assert working(lambda: Single(landed.join, owner="ours").pipe(ops.map(str)).run(), "ours")() == "1"
+    other: Flight[int] = Flight()
+    threading.Timer(0.05, other.land, [6]).start()
+    assert working(lambda: Single(other.join, owner="ours").pipe(ops.map(str)).run(), "another")() == "6"
+
+
+def test_a_subscription_on_the_working_thread_is_no_dead_lock() -> None:
+    flight: Flight[int] = Flight()
+    got: list[Any] = []
+    working(lambda: Single(flight.join, owner="ours").subscribe(got.append, got.append), "ours")()
+    assert got == []
+    flight.land(3)
+    assert got == [3]
+
+
+def test_a_wait_that_would_not_end_says_what_to_do_instead() -> None:
+    flight: Flight[int] = Flight()
+    single = Single(flight.join, owner="ours")
+    for wait in (single.run, single.pipe(ops.map(str)).run):
+        with pytest.raises(WouldDeadlock) as caught:
+            working(wait, "ours")()
+        assert str(caught.value) == (
+            "waiting for a fresh token on the thread that fetches it would wait for ever; in a refresh callable use a "
+            "client of its own, in a callback subscribe instead of blocking, or hand the work to another thread"
+        )
+
+
+def test_a_shared_run_calls_back_on_the_loop_of_who_subscribed_there() -> None:
+    source: Subject[int] = Subject()
+    shared = source.pipe(share_replayed())
+    threads: list[int] = []
+
+    async def main() -> int:
+        told = asyncio.Event()
+
+        def note(value: int) -> None:
+            threads.append(threading.get_ident())
+            told.set()
+
+        shared.subscribe(note)
+
+        def land() -> None:
+            source.on_next(1)
+            source.on_completed()
+
+        threading.Thread(target=land).start()
+        await asyncio.wait_for(told.wait(), 10)
+        return threading.get_ident()
+
+    assert threads == [asyncio.run(main())]
+
+
+def test_a_shared_run_of_a_source_that_ends_at_once_tells_its_first_subscriber() -> None:
+    got: list[Any] = []
+    reactivex.of(1, 2).pipe(share_replayed()).subscribe(got.append)
+    assert got == [2]
+
+
+def test_what_is_told_after_trio_has_ended_is_told_to_nobody() -> None:
+    kept: list[Any] = []
+
+    def join(settle: Any, loop: Any) -> Any:
+        kept.append(settle)
+        return lambda: None
+
+    async def leave_early() -> None:
+        with trio.move_on_after(0):
+            await Single(join)
+
+    trio.run(leave_early)
+    kept[0](1, None)
+    assert len(kept) == 1
+
+
+def test_work_for_somebody_is_no_fetching_for_him_unless_it_says_so() -> None:
+    def marks() -> tuple[bool, bool, bool]:
+        return is_working("ours"), is_fetching("ours"), is_fetching("another")
+
+    assert marks() == (False, False, False)
+    assert working(marks, "ours")() == (True, False, False)
+    assert working(marks, "ours", fetching=True)() == (True, True, False)
+    assert marks() == (False, False, False), "over with the work"
+
+
+def test_a_refusal_without_an_error_of_its_own_says_what_it_knows() -> None:
+    told = refusal(AuthState(status="degraded", tokens=Tokens("a", "r"), retry_at=9.0))
+    assert str(told) == "the last refresh failed; the next one may be tried at retry_at"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 from rxauth.errors import InvalidCall
+from rxauth.shown import Shown
 
 R = TypeVar("R")
 
@@ -159,7 +160,7 @@ def call(request: Request, *, auth: Auth = "required") -> AdHocCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiEvent(Generic[R]):
+class ApiEvent(Shown, Generic[R]):
     """What became of one dispatch of `call`. `id` tells apart several dispatches of the same object."""
 
     call: ApiCall[R]

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rxauth.errors import RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
 from rxauth.runtime import Instant
-from rxauth.state import AuthState
+from rxauth.state import AuthState, is_access_expired
 
 
 def explain(auth: AuthState, name: str, now: Instant) -> str:
@@ -29,11 +29,12 @@ def explain(auth: AuthState, name: str, now: Instant) -> str:
         )
     if auth.storage == "failing" and auth.tokens is not None:
         lines.append("the tokens could not be saved: they live in memory, and are saved again before the next refresh")
-    lines.append(f"next: {_next(auth, now)}")
+    lines.append(f"next: {next_step(auth, now)}")
     return "\n".join(lines)
 
 
-def _next(auth: AuthState, now: Instant) -> str:
+def next_step(auth: AuthState, now: Instant) -> str:
+    """What happens next, or what somebody has to do."""
     if auth.status == "signing_in":
         return "calls wait for the login"
     if auth.status == "refreshing":
@@ -51,6 +52,8 @@ def _next(auth: AuthState, now: Instant) -> str:
         return when
     if isinstance(auth.error, RefresherError | RefreshUnavailable):
         return "the next call that finds the token stale tries again"
+    if is_access_expired(auth, now):
+        return "the next call waits for a refresh"
     return "nothing to do"
 
 

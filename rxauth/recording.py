@@ -23,6 +23,7 @@ from rxauth.errors import InvalidRecording
 from rxauth.redaction import Redactor
 from rxauth.reducers import Reducer
 from rxauth.runtime import Runtime
+from rxauth.shown import Shown
 
 S = TypeVar("S")
 
@@ -44,7 +45,7 @@ class Event:
     stream: str = ""
 
 
-class Recording(Closing):
+class Recording(Shown, Closing):
     """The last `limit` events, in order, and the store's state before the first one of all.
 
     Tokens, passwords and whatever else is secret were replaced before they came in: see `rxauth.redaction.Redactor`.

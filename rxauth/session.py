@@ -28,6 +28,7 @@ from rxauth.refresh import next_generation, note_storage
 from rxauth.refreshers.protocol import Refresher, call
 from rxauth.runtime import LINGER, Runtime
 from rxauth.settings import Settings
+from rxauth.shown import Shown
 from rxauth.state import AuthState, auth_reducer, present
 from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
@@ -39,7 +40,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Session(Closing, Gatekeeper[S]):
+class Session(Shown, Closing, Gatekeeper[S]):
     """A sign-in that keeps itself fresh, for any number of callers on any threads and event loops.
 
     `refresh` fetches new tokens: `simplejwt(...)`, `oauth2(...)` or a function of the current `Tokens`, sync or async,
@@ -291,6 +292,11 @@ class Session(Closing, Gatekeeper[S]):
                 self.logout()
             case Refresh():
                 self.acquire(_ignore, None, asked_by="the Refresh action", force=True)
+
+
+def sessions_in(store: Store[Any]) -> list[Session[Any]]:
+    """The sessions that live in this store, by name."""
+    return sorted((session for session in list(_sessions) if session.store is store), key=lambda session: session.name)
 
 
 def _check_slice(state: object, select: Callable[[Any], AuthState], name: str) -> None:

@@ -25,6 +25,7 @@ from rxauth.actions import (
 )
 from rxauth.errors import NotSignedIn, RefreshMisconfigured, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.runtime import Instant
+from rxauth.shown import Shown
 from rxauth.tokens import Tokens
 
 Status = Literal["signed_out", "signing_in", "signed_in", "refreshing", "degraded"]
@@ -32,7 +33,7 @@ Decision = Literal["signed_out", "wait_for_login", "fresh", "refresh_ahead", "re
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthState:
+class AuthState(Shown):
     """One session's state, as an immutable slice of a store.
 
     `status` is one of `signed_out`, `signing_in`, `signed_in`, `refreshing` and `degraded` (signed in, but the last

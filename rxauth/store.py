@@ -19,6 +19,7 @@ from rxauth.drain import DrainQueue, Entry
 from rxauth.epics import Epic, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes
 from rxauth.reducers import Reducer
+from rxauth.shown import Shown
 from rxauth.streams import (
     ActionListener,
     ActionStream,
@@ -42,7 +43,7 @@ GetState: TypeAlias = Callable[[], S]
 log = logging.getLogger("rxauth")
 
 
-class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
+class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     """An Observable of states and an Observer of actions.
 
     The law: its states are `actions.pipe(ops.scan(reducer, initial_state), ops.start_with(initial_state))` with
@@ -181,6 +182,15 @@ class Store(Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     def _untap(self, tap: Tap) -> None:
         with self._queue.lock:
             self._taps = tuple(other for other in self._taps if other is not tap)
+
+    @property
+    def is_closed(self) -> bool:
+        """True from the moment that it takes no more actions."""
+        return self._closing
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self._closing else ""
+        return f"Store({type(self._state).__name__}, {self._number} actions{closed})"
 
     @property
     def is_recorded(self) -> bool:

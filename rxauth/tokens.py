@@ -16,6 +16,7 @@ from rxauth.errors import InvalidTokens
 from rxauth.frames import concealed
 from rxauth.names import ACCESS_TOKEN, REFRESH_TOKEN, SIMPLEJWT_ACCESS, SIMPLEJWT_REFRESH
 from rxauth.runtime import Instant, current_runtime
+from rxauth.shown import Shown
 
 Expiry = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "jwt"]
 
@@ -46,7 +47,7 @@ class TokenFields:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Shown):
     """An immutable pair of tokens.
 
     `access` and `refresh` are plain strings; `repr` shows a short fingerprint of each, never the token.

@@ -93,7 +93,7 @@ class Backend:
                 counts["refreshes" if ok else "refused_refreshes"] += number
             elif path == "/api/token/":
                 counts["logins"] += number if ok else 0
-            elif path in ("/api/echo/", "/api/me/"):
+            elif path in ("/api/echo/", "/api/me/", "/api/search/"):
                 counts["calls"] += number
                 counts["answers"] += number if ok else 0
                 counts["unauthorized"] += number if status == 401 else 0
@@ -181,8 +181,8 @@ def backend(
 
     All times in seconds: `life` of the access tokens (a JWT's `exp` is in whole seconds, so 5 means 4 to 5),
     `refresh_life`, and the `latency` of the API and of the refresh. The server stops with this process, however that
-    ends. It has `POST /api/token/`, `/api/token/refresh/`, `/api/token/blacklist/`, `/api/register/`, `/api/echo/` and
-    `GET /api/me/`. Raises `BackendError`, or ModuleNotFoundError without the extra `rxauth[demo]`.
+    ends. It has `POST /api/token/`, `/api/token/refresh/`, `/api/token/blacklist/`, `/api/register/`, `/api/echo/`,
+    `GET /api/me/` and `/api/search/?q=`. Raises `BackendError`, or ModuleNotFoundError without `rxauth[demo]`.
     """
     return Backend(
         life=life,

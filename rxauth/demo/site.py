@@ -127,6 +127,28 @@ class MeView(SignedInView):
         return Response({"username": request.user.get_username()})
 
 
+#: What the search looks through: documents that this library goes by.
+TITLES = (
+    "RFC 6749 The OAuth 2.0 Authorization Framework",
+    "RFC 7009 Token Revocation",
+    "RFC 7515 JSON Web Signature (JWS)",
+    "RFC 7516 JSON Web Encryption (JWE)",
+    "RFC 7519 JSON Web Token (JWT)",
+    "RFC 7636 Proof Key for Code Exchange",
+    "RFC 7662 Token Introspection",
+    "RFC 9068 JWT Profile for Access Tokens",
+    "RFC 9110 HTTP Semantics",
+    "RFC 9700 OAuth 2.0 Security Best Current Practice",
+)
+
+
+class SearchView(SignedInView):
+    def get(self, request: Request) -> Response:
+        time.sleep(LATENCY)
+        text = request.query_params.get("q", "").casefold()
+        return Response({"found": [title for title in TITLES if text in title.casefold()]})
+
+
 class UserSerializer(serializers.ModelSerializer):
     class Meta:
         model = get_user_model()
@@ -184,6 +206,7 @@ urlpatterns = [
     path("api/token/blacklist/", TokenBlacklistView.as_view(authentication_classes=[])),
     path("api/echo/", EchoView.as_view()),
     path("api/me/", MeView.as_view()),
+    path("api/search/", SearchView.as_view()),
     path("api/register/", RegisterView.as_view()),
     path("__<str:command>__/", control),
 ]

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Generator
+from contextvars import copy_context
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -97,9 +98,7 @@ class Flight(Generic[T]):
     def _release(self, group: list[Settle[T]]) -> None:
         for number, settle in enumerate(group, 1):
             try:
-                settle(self._value, _again(self._error))
-            except Exception:
-                log.exception("rxauth: a callback that waited for a result failed")
+                _tell(settle, self._value, _again(self._error))
             except BaseException:  # Ctrl-C in one of them is no reason to forget the others
                 self._release(group[number:])
                 raise
@@ -133,6 +132,8 @@ class Single(Observable[T]):
         # A scheduler that is no asyncio one comes from a piped `.run()`, which blocks this thread, and its loop with
         # it, until it is called back: that has to come from another thread.
         blocking = scheduler is not None and not isinstance(scheduler, AsyncIOScheduler)
+        # What the observer prints, errors too, shows in the notebook's cell that subscribed.
+        context, late = copy_context(), False
 
         def settle(value: T | None, error: Exception | None) -> None:
             if error is not None:
@@ -141,7 +142,11 @@ class Single(Observable[T]):
                 observer.on_next(cast(T, value))
                 observer.on_completed()
 
-        leave = self._join(settle, None if blocking else running_loop())
+        def told(value: T | None, error: Exception | None) -> None:
+            context.run(_tell, settle, value, error) if late else settle(value, error)
+
+        leave = self._join(told, None if blocking else running_loop())
+        late = True
         if blocking and is_working(self._owner):
             leave()
             observer.on_error(_would_deadlock())  # which nobody hears if the outcome was there at once
@@ -297,6 +302,14 @@ def _would_deadlock() -> WouldDeadlock:
         "waiting for a fresh token on the thread that fetches it would wait for ever; in a refresh callable use a "
         "client of its own, in a callback subscribe instead of blocking, or hand the work to another thread"
     )
+
+
+def _tell(settle: Settle[T], value: T | None, error: Exception | None) -> None:
+    """One callback fails: nobody else may suffer from it."""
+    try:
+        settle(value, error)
+    except Exception:
+        log.exception("rxauth: a callback that waited for a result failed")
 
 
 def _again(error: Exception | None) -> Exception | None:

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -74,8 +74,11 @@ class Runtime:
         time.sleep(seconds)
 
     def spawn(self, work: Callable[[], None], name: str, *, linger: float = 0.0) -> None:
-        """Start `work` on a daemon thread. At interpreter exit it is waited for, at most `linger` seconds."""
-        thread = threading.Thread(target=work, name=name, daemon=True)
+        """Start `work` on a daemon thread. At interpreter exit it is waited for, at most `linger` seconds.
+
+        It runs in the context of who starts it: in a notebook what it prints, errors too, shows in his cell.
+        """
+        thread = threading.Thread(target=copy_context().run, args=(work,), name=name, daemon=True)
         thread.start()
         if linger > 0:
             _linger(thread, linger)

@@ -141,8 +141,8 @@ def test_who_was_never_signed_in_is_told_how_to() -> None:
     for error in (None, RefreshUnavailable("503"), LookupError()):
         told = refusal(AuthState(error=error))
         assert type(told) is NotSignedIn
-        assert "session.login(" in str(told)
-        assert "session.sign_in(tokens)" in str(told)
+        fix = "call session.login(...), or session.sign_in(tokens) with tokens you have"
+        assert str(told) == f"nobody is signed in: {fix}"
 
 
 @pytest.mark.parametrize("error", [None, LookupError("the last login failed"), SessionExpired("of before")])

@@ -55,8 +55,8 @@ S = TypeVar("S")
 
 #: The calls that `request` waits for, by identity: each is a copy of its own.
 _awaited: dict[int, Flight[Any]] = {}
-#: Which kinds of calls the epics of a store answer.
-_served: weakref.WeakKeyDictionary[ActionSource, list[tuple[tuple[type[Any], ...], Session[Any]]]] = (
+#: Which kinds of calls the epics of a store answer, and for which session: not held here, because it holds its store.
+_served: weakref.WeakKeyDictionary[ActionSource, list[tuple[tuple[type[Any], ...], weakref.ref[Session[Any]]]]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -105,11 +105,12 @@ def api_epic(
             else:
                 sending.sender = ThreadSender(client, sending, max_in_flight)
             served = _served.setdefault(actions._source, [])
-            served.append((kinds, session))
+            entry = (kinds, weakref.ref(session))
+            served.append(entry)
             subscription = actions.of_type(*kinds).subscribe(sending.take, on_completed=sending.close)
 
             def stop() -> None:
-                served.remove((kinds, session))
+                served.remove(entry)
                 sending.stop(actions.emit)  # nobody listens to this epic any more, but what it began has to end
 
             return CompositeDisposable(subscription, Disposable(stop))
@@ -240,7 +241,7 @@ def request(store: Dispatcher, call: ApiCall[R]) -> Single[R]:
     if not isinstance(call, ApiCall):
         raise InvalidCall(f"request() takes an ApiCall, got {type(call).__name__}")
     served = _served.get(cast(ActionSource, store), [])
-    session = next((session for kinds, session in served if isinstance(call, kinds)), None)
+    session = next((session() for kinds, session in served if isinstance(call, kinds)), None)
     if session is None:
         raise NoApiEpic(
             f"nobody answers {describe(call)} in this store: store.add_epic(api_epic(client, session)) first"

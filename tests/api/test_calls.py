@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -297,3 +299,18 @@ def test_an_async_client_needs_a_loop_when_it_is_added() -> None:
     session = Session(refresh, store=store, select=lambda s: s)
     with pytest.raises(TypeError, match="must be added while its event loop runs"):
         store.add_epic(api_epic(httpx.AsyncClient(), session))
+
+
+def test_a_store_that_nobody_holds_is_forgotten_with_its_session_and_epics() -> None:
+    """Somebody runs a notebook's cell again and again, and closes nothing."""
+
+    def make() -> list[weakref.ref[Any]]:
+        store: Store[AuthState] = Store(auth_reducer, AuthState())
+        client = httpx.Client(base_url="https://api.example.com", transport=httpx.MockTransport(lambda request: None))
+        session = Session(lambda tokens: tokens, store=store, tokens=Tokens("a", "r"))
+        store.add_epic(api_epic(client, session))
+        return [weakref.ref(store), weakref.ref(session)]
+
+    references = [reference for _ in range(3) for reference in make()]
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 6

@@ -27,11 +27,12 @@ from rxauth.calls import (
 )
 from rxauth.epics import Epic
 from rxauth.errors import ApiRequestError, CallCancelled, CallSkipped, InvalidCall, NoApiEpic
-from rxauth.flight import Flight, Single
+from rxauth.flight import Flight
 from rxauth.policies import OneAtATime, Policy, Turns
 from rxauth.runtime import running_loop
 from rxauth.senders import AsyncSender, Entry, Sender, ThreadSender
 from rxauth.session import Session
+from rxauth.single import Single
 from rxauth.streams import ActionSource, ActionStream, StateView
 from rxauth.trace import next_caller
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal
 import httpx
 
 from rxauth.errors import NotReplayable
-from rxauth.flight import Single, is_fetching
 from rxauth.names import AUTHORIZATION, BEARER, check_sendable
 from rxauth.origins import Origins
 from rxauth.refreshers.endpoint import origin_of
 from rxauth.runtime import Instant
 from rxauth.session import Session
+from rxauth.single import Single, is_fetching
 from rxauth.state import AuthState
 from rxauth.tokens import Tokens
 from rxauth.trace import next_caller, traced_async_flow, traced_flow

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rxauth.errors import CallCancelled, RxAuthError
-from rxauth.flight import Anywhere, Flight, Leave, Loop, Settle
+from rxauth.flight import Anywhere, Flight
+from rxauth.single import Leave, Loop, Settle
 from rxauth.tokens import Tokens
 from rxauth.trace import SESSION, CallReleased, CallWaits, Traced, next_caller
 

@@ -12,9 +12,10 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
 
 from rxauth.errors import CallCancelled, TokenRejected
-from rxauth.flight import Flight, Leave, Loop, Settle, Single
+from rxauth.flight import Flight
 from rxauth.policies import OneAtATime, Policy, Turns
 from rxauth.runtime import Runtime, running_loop
+from rxauth.single import Leave, Loop, Settle, Single
 from rxauth.state import AuthState
 from rxauth.tokens import Tokens
 

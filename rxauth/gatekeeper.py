@@ -3,95 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
 from rxauth.callers import AfterLogin, Watched, watched, with_response
 from rxauth.errors import (
     ForkedSession,
-    NotSignedIn,
-    ReducerError,
     RefreshUnavailable,
-    RxAuthError,
     SessionChanged,
     SessionClosed,
-    StoreClosed,
     TooManyRefreshes,
 )
-from rxauth.flight import Flight, Leave, Loop, Settle, stay, working
-from rxauth.login import revoke
-from rxauth.refresh import RefreshRun, is_about, is_current
-from rxauth.refreshers.protocol import Refresher
-from rxauth.runtime import LINGER, Instant, Runtime
-from rxauth.settings import Settings
-from rxauth.state import AuthState, decide, is_cooling, is_premature, present, refusal
-from rxauth.storage.guarded import GuardedStorage
-from rxauth.store import Store
+from rxauth.flight import Flight
+from rxauth.outcomes import Outcome, Outcomes, pair_of
+from rxauth.refresh import RefreshRun
+from rxauth.runtime import LINGER, Instant
+from rxauth.single import Leave, Loop, Settle, stay, working
+from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.tokens import Tokens
 
 S = TypeVar("S")
 
-log = logging.getLogger("rxauth")
 
-#: What a caller gets at once.
-Outcome = tuple[Tokens | None, RxAuthError | None]
-
-
-class Gatekeeper(Generic[S]):
+class Gatekeeper(Outcomes[S]):
     """The inner half of a session.
 
     A caller reads the state inside the lock and there either gets his outcome, or joins the flight of the pair he saw,
     or creates it: so nobody can see a stale pair and post it after somebody else did. The lock is held for a few
     microseconds; reducers, which are pure, run under it, subscribers and refreshers never do.
     """
-
-    def __init__(
-        self,
-        refresher: Refresher,
-        name: str,
-        store: Store[S],
-        select: Callable[[S], AuthState],
-        storage: GuardedStorage,
-        runtime: Runtime,
-        settings: Settings,
-    ) -> None:
-        self.refresher = refresher
-        self.name = name
-        self.store = store
-        self.storage = storage
-        self.runtime = runtime
-        self.settings = settings
-        self._select = select
-        self._windows = settings.windows
-        self._closed = False
-        #: A state that was fresh, and until when on both clocks: what a call costs is mostly to find this out.
-        self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
-        self._inherited = ""
-        self.renew()
-
-    def renew(self) -> None:
-        """A new lock and no flights; also for the child of a fork, where the parent's threads do not exist."""
-        self._lock = threading.Lock()
-        self._flight: tuple[Tokens, Flight[Tokens]] | None = None
-        self._login: tuple[str, Flight[Tokens]] | None = None
-        #: What has to be done outside of the lock, until it is done: a Ctrl-C may stop who should.
-        self._steps: deque[Callable[[], object]] = deque()
-        self._unpublished: SessionEvent | None = None
-        self.storage.renew()
-
-    @property
-    def auth(self) -> AuthState:
-        """The session's state now."""
-        return self._select(self.store.state)
-
-    def auth_in(self, state: S) -> AuthState:
-        """The session's state in a state of its store."""
-        return self._select(state)
 
     def peek(self) -> Tokens | None:
         """The current tokens if a call may use them right now, without waiting and without a refresh in the background.
@@ -146,8 +88,8 @@ class Gatekeeper(Generic[S]):
             settle(*entered)
         self._do_steps()
         for slot in (self._flight, self._login):
-            if slot is not None and slot[1].start is not None:
-                self._start(slot[1])
+            if slot is not None:
+                slot[1].take_off()
         return settle.leaving(leave) if isinstance(settle, Watched) else leave
 
     def _do_steps(self) -> None:
@@ -161,94 +103,6 @@ class Gatekeeper(Generic[S]):
             step()
             with contextlib.suppress(ValueError):
                 self._steps.remove(step)
-
-    def _start(self, flight: Flight[Tokens]) -> None:
-        me = object()
-        try:
-            with self._lock:
-                if flight.start is None or flight.starter is not None:
-                    return
-                flight.starter, start = me, flight.start
-            start()
-            flight.start = None
-        finally:
-            if flight.starter is me:
-                flight.starter = None
-
-    def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool:
-        """Reduce what a flight brought and clear its slot, in one step. False when it came too late to count."""
-        self.runtime.yield_point("an outcome is concluded")
-        with self._lock:
-            for_refresh, for_login = self._flight, self._login
-            if for_refresh is not None and for_refresh[1] is flight:
-                self._flight = None
-            if for_login is not None and for_login[1] is flight:
-                self._login = None
-            if not is_current(action, self.auth):
-                return False  # and nobody hears of it: an app would take the end of that sign-in for the end of this
-            try:
-                self.store.commit(action)
-            except StoreClosed:
-                self._closed = True  # no logout: the tokens are good, and stored where they outlive us
-                return False
-            except Exception as error:
-                # A reducer of the app failed. The tokens must not be lost with it: the next caller tries once more.
-                self._unpublished, broken = action, error
-            else:
-                return is_about(action, self.auth)
-        self.store.report(broken, f"session {self.name}", action)
-        return False
-
-    def report(self, error: Exception, where: str, action: Any) -> None:
-        """Tell the owner of the store of an error that nobody else hears of."""
-        self.store.report(error, where, action)
-
-    def notify(self) -> None:
-        """Tell the store's subscribers what was concluded, and the waiters of flights that nobody needs any more."""
-        self.runtime.yield_point("everybody is told")
-        self.abandon_if_gone()
-        self.store.notify()
-
-    def gone(self, sign_in: str) -> RxAuthError:
-        """Why the outcome of something that `sign_in` began does not count."""
-        if self._closed:
-            return SessionClosed("the session was closed while this call waited")
-        if self._unpublished is not None:
-            return ReducerError(
-                "a reducer of the store failed on the new tokens; they are kept, mend it and call again"
-            )
-        if self.auth.sign_in in ("", sign_in):
-            return NotSignedIn("signed out while this call waited")
-        return SessionChanged("another user signed in while this call waited, so it was not sent")
-
-    def present(self) -> tuple[str, str]:
-        return present(self.auth)
-
-    def drop(self, tokens: Tokens) -> None:
-        """Tokens arrived for a sign-in that is over: end it at the server too, where the refresher can."""
-        if not self._closed and self._unpublished is None and tokens.sign_in != self.auth.sign_in:
-            revoke(self, tokens)
-
-    def abandon_if_gone(self) -> None:
-        """Release those who wait for a flight of a pair, or for a login, that is over. It may land; that is dropped."""
-        lost: list[tuple[str, Flight[Tokens]]] = []
-        with self._lock:
-            auth = self.auth
-            if self._flight is not None and _pair(self._flight[0]) != _pair(auth):
-                lost.append((self._flight[0].sign_in, self._flight[1]))
-                self._flight = None
-            if self._login is not None and self._login[0] not in (auth.pending, auth.sign_in):
-                lost.append(self._login)
-                self._login = None
-        for sign_in, flight in lost:
-            flight.land(*self.instead(sign_in))
-
-    def instead(self, sign_in: str) -> Outcome:
-        """What the waiters of a flight get whose outcome came too late: the current pair, if the sign-in goes on."""
-        auth = self.auth
-        if not self._closed and self._unpublished is None and auth.tokens is not None and auth.sign_in == sign_in:
-            return auth.tokens, None
-        return None, self.gone(sign_in)
 
     def _enter(
         self,
@@ -314,7 +168,7 @@ class Gatekeeper(Generic[S]):
         )
         new.start = lambda: self._spawn(run.run, new, lambda error: _failed(started, error))
         self._flight = (spent, new)
-        self._steps.append(lambda: self._start(new))
+        self._steps.append(new.take_off)
         self._steps.append(self.store.notify)
         try:
             self.store.commit(started)
@@ -324,7 +178,7 @@ class Gatekeeper(Generic[S]):
         return new
 
     def _is_flying(self, spent: Tokens) -> bool:
-        return self._flight is not None and _pair(self._flight[0]) == _pair(spent)
+        return self._flight is not None and pair_of(self._flight[0]) == pair_of(spent)
 
     def _release(self, flight: Flight[Tokens], sign_in: str) -> None:
         flight.land(*self.instead(sign_in))
@@ -336,24 +190,21 @@ class Gatekeeper(Generic[S]):
         failed: Callable[[RefreshUnavailable], SessionEvent],
     ) -> None:
         """Start a flight's thread; `failed` makes the event that says that there is none."""
+
+        def begin() -> None:
+            if flight.begin():
+                work()
+
         try:
             # At the interpreter's exit the server may have rotated already: the new pair has to reach its storage.
             linger = LINGER if self.storage.is_shared else 0.0
-            self.runtime.spawn(working(lambda: self._begin(flight, work), self), "rxauth-flight", linger=linger)
+            self.runtime.spawn(working(begin, self), "rxauth-flight", linger=linger)
         except RuntimeError as error:  # out of threads
             flight.start = None
             unavailable = RefreshUnavailable(f"no thread can be started: {error}", cause="no thread")
             self.conclude(failed(unavailable), flight)
             flight.land(error=unavailable)
             self.notify()
-
-    def _begin(self, flight: Flight[Tokens], work: Callable[[], None]) -> None:
-        """The flight's own thread: the first one, if it was started twice after a Ctrl-C."""
-        with self._lock:
-            if flight.begun:
-                return
-            flight.begun = True
-        work()
 
     def _excess(self, auth: AuthState, tokens: Tokens, now: Instant, refused: bool) -> TooManyRefreshes | None:
         """The error, if this would be one refresh too many of those that speak of an API which refuses every token."""
@@ -393,18 +244,6 @@ class Gatekeeper(Generic[S]):
         self._unpublished = None
         self._steps.append(self.store.notify)
         return True
-
-    def inherit(self) -> None:
-        """In the child of a fork: who is signed in now is so in the parent as well."""
-        self._inherited = self.auth.sign_in
-
-    def _is_foreign(self) -> bool:
-        """Is this pair our parent's, too? Were both to spend it, the server would take that for theft."""
-        return bool(self._inherited) and self.auth.sign_in == self._inherited
-
-
-def _pair(of: Tokens | AuthState) -> tuple[str, int]:
-    return of.sign_in, of.generation
 
 
 def _failed(started: RefreshStarted, error: RefreshUnavailable) -> RefreshFailed:

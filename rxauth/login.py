@@ -9,10 +9,11 @@ from typing import Any
 
 from rxauth.actions import SignedIn, SignInFailed
 from rxauth.errors import LoginFailed, RxAuthError
-from rxauth.flight import Flight, working
+from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage
 from rxauth.refreshers.answers import failure_of
 from rxauth.refreshers.protocol import call, tokens_of
+from rxauth.single import working
 from rxauth.tokens import Tokens
 
 log = logging.getLogger("rxauth")

@@ -17,11 +17,12 @@ from rxauth.actions import (
     TokensRefreshed,
 )
 from rxauth.errors import RefreshTimeout, RxAuthError, SessionExpired
-from rxauth.flight import Flight, working
+from rxauth.flight import Flight
 from rxauth.refreshers.answers import Failure, failure_of
 from rxauth.refreshers.protocol import Refresher, call, tokens_of
 from rxauth.runtime import Instant, Pending, Runtime
 from rxauth.settings import Settings
+from rxauth.single import working
 from rxauth.state import AuthState, is_premature
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.tokens import Tokens

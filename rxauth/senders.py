@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from rxauth.bearer import EXTENSION, Began, bearer_for
 from rxauth.calls import ApiCall, Request, describe
 from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
-from rxauth.flight import Anywhere, Leave, stay
+from rxauth.flight import Anywhere
 from rxauth.frames import own_frames, without_frames
 from rxauth.runtime import running_loop
 from rxauth.session import Session
+from rxauth.single import Leave, stay
 from rxauth.tokens import Tokens
 from rxauth.trace import sent
 

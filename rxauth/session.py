@@ -17,7 +17,7 @@ from rxauth.actions import Login, Logout, Refresh, SignedIn, SignedOut, SignInFa
 from rxauth.closing import Closing
 from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed
 from rxauth.explain import explain
-from rxauth.flight import Flight, Single
+from rxauth.flight import Flight
 from rxauth.frames import concealed
 from rxauth.gate import Failed, Project, gate, gated
 from rxauth.gatekeeper import Gatekeeper
@@ -29,6 +29,7 @@ from rxauth.refreshers.protocol import Refresher, call
 from rxauth.runtime import LINGER, Runtime
 from rxauth.settings import Settings
 from rxauth.shown import Shown
+from rxauth.single import Single
 from rxauth.state import AuthState, auth_reducer, present
 from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
@@ -241,7 +242,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             if before is not None:
                 overtaken, changed = before[1], SessionChanged("another login began, so this one does not count")
                 self._steps.append(partial(overtaken.land, error=changed))
-            self._steps.append(lambda: self._start(flight))
+            self._steps.append(flight.take_off)
             self._steps.append(self.store.notify)
         self._do_steps()
         return Single(flight.join, self.runtime, self)

@@ -14,7 +14,8 @@ from reactivex import Subject
 from reactivex import operators as ops
 
 from rxauth.errors import WouldDeadlock
-from rxauth.flight import Anywhere, Flight, Single, is_fetching, is_working, share_replayed, working
+from rxauth.flight import Anywhere, Flight, share_replayed
+from rxauth.single import Single, is_fetching, is_working, working
 from rxauth.state import AuthState, refusal
 from rxauth.tokens import Tokens
 

@@ -28,7 +28,7 @@ from rxauth import (
     simplejwt,
 )
 from rxauth.actions import SessionEnded, SignedIn, of_type
-from rxauth.flight import Single
+from rxauth.single import Single
 from rxauth.state import access_token, is_signed_in
 from rxauth.streams import ActionStream, StateView
 

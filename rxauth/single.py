@@ -1,0 +1,190 @@
+"""An Observable of one value: to subscribe, to await and to block on; and who must not block on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Generator
+from contextvars import copy_context
+from typing import Any, TypeAlias, TypeVar, cast
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from rxauth.errors import WouldDeadlock
+from rxauth.runtime import Runtime, running_loop
+
+T = TypeVar("T")
+
+#: Called once, with a value and None or with None and an error.
+Settle: TypeAlias = Callable[[T | None, Exception | None], None]
+Leave: TypeAlias = Callable[[], None]
+Loop: TypeAlias = asyncio.AbstractEventLoop
+Join: TypeAlias = Callable[[Settle[T], Loop | None], Leave]
+
+log = logging.getLogger("rxauth")
+
+
+class _Working(threading.local):
+    """What this thread works on for others, as (owner, fetching)."""
+
+    owners: tuple[tuple[object, bool], ...] = ()
+
+
+_working = _Working()
+
+
+class Single(Observable[T]):
+    """An Observable of exactly one value, or an error: subscribe it, `await` it, or `.run()` it.
+
+    Who subscribes, or awaits, on a running event loop is called back on that loop, also behind `.pipe(...)`; anybody
+    else in the thread that has the outcome. `.run()` blocks, which is allowed on the thread of a running loop too, but
+    raises `WouldDeadlock` on the thread that does the work. On trio it can be awaited as well.
+    """
+
+    def __init__(self, join: Join[T], runtime: Runtime | None = None, owner: object = None) -> None:
+        super().__init__()
+        self._join = join
+        self._runtime = runtime or Runtime()
+        self._owner = owner
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        # A scheduler that is no asyncio one comes from a piped `.run()`, which blocks this thread, and its loop with
+        # it, until it is called back: that has to come from another thread.
+        blocking = scheduler is not None and not isinstance(scheduler, AsyncIOScheduler)
+        # What the observer prints, errors too, shows in the notebook's cell that subscribed.
+        context, late = copy_context(), False
+
+        def settle(value: T | None, error: Exception | None) -> None:
+            if error is not None:
+                observer.on_error(error)
+            else:
+                observer.on_next(cast(T, value))
+                observer.on_completed()
+
+        def told(value: T | None, error: Exception | None) -> None:
+            context.run(tell, settle, value, error) if late else settle(value, error)
+
+        leave = self._join(told, None if blocking else running_loop())
+        late = True
+        if blocking and is_working(self._owner):
+            leave()
+            observer.on_error(_would_deadlock())  # which nobody hears if the outcome was there at once
+        return Disposable(leave)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        loop = running_loop()
+        if loop is None:
+            return (yield from _on_trio(self).__await__())
+        future: asyncio.Future[T] = loop.create_future()
+
+        def settle(value: T | None, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(cast(T, value))
+
+        leave = self._join(settle, loop)
+        try:
+            if not future.done() and is_working(self._owner):
+                raise _would_deadlock()
+            return (yield from future)
+        finally:
+            leave()
+
+    def run(self, scheduler: abc.SchedulerBase | None = None) -> T:
+        """Block until the outcome is there; return the value or raise the error."""
+        done = self._runtime.latch()
+        outcome: list[tuple[T | None, Exception | None]] = []
+
+        def settle(value: T | None, error: Exception | None) -> None:
+            outcome.append((value, error))
+            done.set()
+
+        leave = self._join(settle, None)
+        try:
+            if not outcome:
+                if is_working(self._owner):
+                    raise _would_deadlock()
+                self._runtime.wait(done)
+        finally:
+            leave()
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        return cast(T, value)
+
+
+async def _on_trio(single: Single[T]) -> T:
+    """An await where no asyncio loop runs: httpx works on trio, too."""
+    import trio
+
+    token, told, outcome = trio.lowlevel.current_trio_token(), trio.Event(), []
+
+    def settle(value: T | None, error: Exception | None) -> None:
+        outcome.append((value, error))
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(told.set)
+
+    leave = single._join(settle, None)
+    try:
+        await told.wait()
+    finally:
+        leave()
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast(T, value)
+
+
+def tell(settle: Settle[T], value: T | None, error: Exception | None) -> None:
+    """Call it, and log what it raises. One callback fails: nobody else may suffer from it."""
+    try:
+        settle(value, error)
+    except Exception:
+        log.exception("rxauth: a callback that waited for a result failed")
+
+
+def working(work: Callable[[], T], owner: object, *, fetching: bool = False) -> Callable[[], T]:
+    """`work`, marked as what the waiters of `owner` wait for: a blocking wait in it raises, where it would not end.
+
+    `fetching` marks the call of a refresher, whose own requests must not ask for the token that they are to bring.
+    """
+
+    def marked() -> T:
+        before = _working.owners
+        _working.owners = (*before, (owner, fetching))
+        try:
+            return work()
+        finally:
+            _working.owners = before
+
+    return marked
+
+
+def is_working(owner: object) -> bool:
+    """True on a thread that the waiters of `owner` wait for."""
+    return any(other is owner for other, _ in _working.owners)
+
+
+def is_fetching(owner: object) -> bool:
+    """True inside a call of the refresher of `owner`."""
+    return bool(_working.owners) and (owner, True) in _working.owners
+
+
+def _would_deadlock() -> WouldDeadlock:
+    return WouldDeadlock(
+        "waiting for a fresh token on the thread that fetches it would wait for ever; in a refresh callable use a "
+        "client of its own, in a callback subscribe instead of blocking, or hand the work to another thread"
+    )
+
+
+def stay() -> None:
+    """How to leave what is over already."""

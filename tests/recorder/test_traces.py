@@ -55,6 +55,7 @@ def told(recording: Recording, *, moments: bool = False) -> list[Any]:
         if event.stream != "session":
             continue
         action = event.action
+        assert action.session == "default"
         number = numbers.setdefault(action.caller, len(numbers) + 1)
         match action:
             case CallWaits(asked_by=asked_by):

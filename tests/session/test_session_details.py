@@ -1,0 +1,180 @@
+"""Each detail of a session's ways in and out that nothing else would notice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import threading
+from typing import Any
+
+import pytest
+
+from rxauth import Session, Tokens
+from rxauth.actions import Refresh, SignInFailed
+from rxauth.errors import LoginFailed, SessionChanged, SessionClosed, WouldDeadlock
+from rxauth.recorder import record
+from rxauth.runtime import LINGER, Runtime
+from rxauth.storage import MemoryStorage
+from rxauth.testing import VirtualTime
+
+
+class Spawned(VirtualTime):
+    """Virtual time that says what was started, and for how long the exit waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[tuple[str, float]] = []
+
+    def spawn(self, work: Any, name: str, *, linger: float = 0.0) -> None:
+        self.started.append((name, linger))
+        super().spawn(work, name, linger=linger)
+
+
+class Shelf:
+    """A storage that outlives the process."""
+
+    def __init__(self) -> None:
+        self._inner = MemoryStorage()
+        self.load, self.save, self.clear = self._inner.load, self._inner.save, self._inner.clear
+
+
+def refresh(tokens: Tokens) -> Tokens:
+    return Tokens("new", "r")
+
+
+def signed_in(time: Runtime, **how: Any) -> Session[Any]:
+    return Session(refresh, tokens=Tokens("old", "r"), time=time, **how)
+
+
+@pytest.mark.parametrize(("storage", "linger"), [(None, 0.0), (Shelf(), LINGER)], ids=["memory", "shared"])
+def test_the_exit_waits_for_a_logout_only_where_tokens_outlive_the_process(storage: Any, linger: float) -> None:
+    time = Spawned()
+    session = signed_in(time, storage=storage)
+    time.started.clear()
+    session.logout().run()
+    assert time.started[0] == ("rxauth-logout", linger)
+
+
+def test_a_logout_says_when() -> None:
+    time = VirtualTime()
+    session = signed_in(time)
+    time.advance(5)
+    session.logout()
+    assert session.auth.changed == time.now()
+
+
+def test_replace_calls_back_on_the_loop_of_who_subscribed() -> None:
+    session = Session(refresh, tokens=Tokens("old", "r"))
+    threads: list[int] = []
+
+    async def main() -> int:
+        told = asyncio.Event()
+        session.replace().subscribe(lambda tokens: (threads.append(threading.get_ident()), told.set()))
+        await asyncio.wait_for(told.wait(), 10)
+        return threading.get_ident()
+
+    on_loop = asyncio.run(main())
+    assert threads == [on_loop]
+
+
+@pytest.mark.parametrize("way", ["login", "logout"])
+def test_waiting_for_a_login_or_a_logout_in_the_refresher_is_refused(way: str) -> None:
+    errors: list[Exception] = []
+
+    def wait(tokens: Tokens) -> Tokens:
+        try:
+            (session.logout() if way == "logout" else session.sign_in(Tokens("x", "r"))).run()
+        except Exception as error:
+            errors.append(error)
+        return Tokens("new", "r")
+
+    session = Session(wait, tokens=Tokens("old", "r", expires_at=1.0))
+    session.fresh().subscribe(on_error=lambda error: None)
+    deadline = threading.Event()
+    for _ in range(200):
+        if errors:
+            break
+        deadline.wait(0.05)
+    assert [type(error) for error in errors] == [WouldDeadlock]
+
+
+def test_a_login_for_which_there_is_no_thread_fails_and_says_so() -> None:
+    class NoThreads(VirtualTime):
+        def spawn(self, work: Any, name: str, *, linger: float = 0.0) -> None:
+            raise RuntimeError("can't start new thread")
+
+    session = Session(refresh, time=NoThreads(), name="billing")
+    with record(session) as recording, pytest.raises(Exception, match="no thread can be started"):
+        session.sign_in(Tokens("x", "r")).run()
+    [failed] = recording.of_type(SignInFailed)
+    assert failed.session == "billing"
+    assert "no thread can be started" in str(failed.error)
+    assert session.auth.status == "signed_out"
+
+
+def test_each_sign_in_has_an_id_of_its_own_that_nobody_guesses() -> None:
+    ids = set()
+    for _ in range(3):
+        session = signed_in(VirtualTime())
+        session.sign_in(Tokens("x", "r")).run()
+        ids.add(session.auth.sign_in)
+    assert len(ids) == 3
+    assert {len(bytes.fromhex(one)) for one in ids} == {8}
+
+
+def test_a_session_that_is_closed_says_what_to_do() -> None:
+    time = VirtualTime()
+    session = Session(lambda tokens: time.sleep(5), tokens=Tokens("old", "r", expires_at=1.0), time=time)
+    errors: list[Exception] = []
+    session.fresh().subscribe(on_error=errors.append)
+    session.close()
+    assert [str(error) for error in errors] == ["the session was closed while this call waited"]
+    with pytest.raises(SessionClosed) as caught:
+        session.sign_in(Tokens("x", "r"))
+    assert str(caught.value) == "the session is closed; make a new Session"
+
+
+def test_a_login_that_was_overtaken_says_by_what() -> None:
+    time = VirtualTime()
+    session = Session(refresh, time=time)
+    errors: list[Exception] = []
+    session.sign_in(Tokens("x", "r")).subscribe(on_error=errors.append)
+    session.sign_in(Tokens("y", "r")).run()
+    assert [(type(error), str(error)) for error in errors] == [
+        (SessionChanged, "another login began, so this one does not count")
+    ]
+
+
+def test_a_session_is_not_pickled_and_says_why() -> None:
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(signed_in(VirtualTime()))
+    assert str(caught.value) == (
+        "a session can not be pickled: its flights and locks belong to this process; make one there"
+    )
+
+
+def test_a_refresh_by_an_action_says_who_asked_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    time = VirtualTime()
+    session = signed_in(time)
+    with caplog.at_level(logging.WARNING):
+        session.store.dispatch(Refresh())
+        time.advance(1)
+    assert session.auth.asked_by == "the Refresh action"
+    assert session.auth.tokens is not None
+    assert session.auth.tokens.access == "new"
+    assert caplog.records == []
+
+
+def test_a_login_that_fails_leaves_its_reason() -> None:
+    class Refuses:
+        def __call__(self, tokens: Tokens) -> Tokens:
+            return tokens
+
+        def login(self, **credentials: Any) -> Tokens:
+            raise LookupError("no such user")
+
+    session = Session(Refuses(), time=VirtualTime())
+    with pytest.raises(LoginFailed):
+        session.login(user="ada").run()
+    assert isinstance(session.auth.error, LoginFailed)

@@ -189,6 +189,18 @@ class InvalidRecording(RxAuthError):
     """A recording is of another version, is damaged, or does not begin at the beginning."""
 
 
+class StorageError(RxAuthError):
+    """A token storage can not be used: the text names what is wrong with it and what to do. Nothing was overwritten."""
+
+
+class InvalidRecord(StorageError):
+    """What is stored is damaged, or was written by a newer version. It is left as it is."""
+
+
+class UnsafeStorage(StorageError):
+    """Others than its owner could read or change what is stored there."""
+
+
 class ApiError(RxAuthError):
     """An `ApiCall` that did not succeed; the subclass tells the phase. `__cause__` is the original exception."""
 

@@ -260,7 +260,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             except Exception as error:
                 self.store.report(error, f"session {self.name}, loading its tokens", None)
                 return
-            if record is None:
+            if record is None or record.tokens is None:
                 return
             pair = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
             self.storage.adopt(pair)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from rxauth.tokens import Tokens
 
@@ -13,11 +15,20 @@ Key: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One stored pair, with the sign-in and the generation that it belongs to."""
+    """One stored pair, with the sign-in and the generation that it belongs to; without tokens it is a tombstone: that
+    sign-in is over, for everybody who shares the storage.
+
+    `account` and `endpoint` say whose tokens these are and where they are refreshed. `spending` is the journal: since
+    when, in seconds since the epoch, somebody has been spending this pair's refresh token. It stands there before the
+    post, and whoever finds it after a crash knows that the pair is in doubt.
+    """
 
     sign_in: str
     generation: int
-    tokens: Tokens
+    tokens: Tokens | None
+    account: str = ""
+    endpoint: str = ""
+    spending: float | None = None
 
     @property
     def key(self) -> Key:
@@ -39,3 +50,23 @@ class TokenStorage(Protocol):
 
     def clear(self, sign_in: str) -> None:
         """Remove the record if it is this sign-in's."""
+
+
+@runtime_checkable
+class SharedStorage(TokenStorage, Protocol):
+    """A storage that several processes may use at once. `clear` leaves a tombstone, so that the others hear of it."""
+
+    def exclusive(self, wait: float) -> AbstractContextManager[None]:
+        """A section in which no other process, session or thread is: for reloading, refreshing and saving.
+
+        Waits for `wait` seconds at most, and raises TimeoutError when another one does not leave it in that time.
+        Whoever dies in it has left it, at once or when its lease ends. It may be left by another thread than entered.
+        """
+
+
+@runtime_checkable
+class WatchedStorage(SharedStorage, Protocol):
+    """A storage that says when another process has changed the record."""
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have `changed` called, on a thread of the storage's, after each change by others; returns how to stop."""

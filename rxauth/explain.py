@@ -11,7 +11,7 @@ from rxauth.state import AuthState, is_access_expired
 
 def explain(auth: AuthState, name: str, now: Instant) -> str:
     """A few lines: the status and since when, what for, who asked, what to do next. Holds no secret."""
-    since = "" if auth.changed is None else f" since {_clock(auth.changed.wall)} ({_ago(now.mono - auth.changed.mono)})"
+    since = "" if auth.changed is None else f" since {clock(auth.changed.wall)} ({_ago(now.mono - auth.changed.mono)})"
     lines = [f"session {name!r} is {auth.status.replace('_', ' ')}{since}"]
     if auth.tokens is not None:
         remaining = auth.tokens.remaining(now)
@@ -44,7 +44,7 @@ def next_step(auth: AuthState, now: Instant) -> str:
         return f"{what}: session.login(...) or session.sign_in(tokens)"
     if auth.retry_at is not None:
         wait = max(0.0, (auth.cool_down or now.mono) - now.mono)
-        when = f"the next refresh is tried by a call after {_clock(auth.retry_at)}, in {wait:.0f} s"
+        when = f"the next refresh is tried by a call after {clock(auth.retry_at)}, in {wait:.0f} s"
         if isinstance(auth.error, RefreshMisconfigured):
             return f"mend the client's configuration; {when}"
         if auth.in_doubt:
@@ -65,7 +65,8 @@ def _ago(seconds: float) -> str:
     return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
 
 
-def _clock(wall: float) -> str:
+def clock(wall: float) -> str:
+    """Seconds since the epoch as the local time of day."""
     try:
         return datetime.fromtimestamp(wall).strftime("%H:%M:%S")
     except (ValueError, OverflowError, OSError):

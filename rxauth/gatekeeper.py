@@ -23,6 +23,7 @@ from rxauth.runtime import LINGER, Instant
 from rxauth.single import Leave, Loop, Settle, stay, working
 from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.tokens import Tokens
+from rxauth.turn import SharedRefreshRun
 
 S = TypeVar("S")
 
@@ -157,7 +158,8 @@ class Gatekeeper(Outcomes[S]):
                 return flight
             self._steps.append(lambda: self._release(flight, under_way.sign_in))
         new: Flight[Tokens] = Flight()
-        run = RefreshRun(self, new, spent, refused=refused, probe=auth.failures > 0 or auth.in_doubt)
+        kind = SharedRefreshRun if self.storage.is_exclusive else RefreshRun
+        run = kind(self, new, spent, refused=refused, probe=auth.failures > 0 or auth.in_doubt)
         started = RefreshStarted(
             session=self.name,
             sign_in=spent.sign_in,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from rxauth.actions import SessionEvent
+from rxauth.actions import SessionEvent, SignedIn, SignedOut, SigningIn
 from rxauth.errors import (
     NotSignedIn,
     ReducerError,
@@ -58,6 +59,8 @@ class Outcomes(Generic[S]):
         self.settings = settings
         self._select = select
         self._windows = settings.windows
+        if storage.is_exclusive:
+            self._windows = replace(self._windows, spread=runtime.chance())
         self._closed = False
         #: A state that was fresh, and until when on both clocks: what a call costs is mostly to find this out.
         self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
@@ -129,6 +132,24 @@ class Outcomes(Generic[S]):
             return NotSignedIn("signed out while this call waited")
         return SessionChanged("another user signed in while this call waited, so it was not sent")
 
+    def leave(self, sign_in: str) -> None:
+        """That sign-in was ended in another process."""
+        with self._lock:
+            if self.auth.sign_in != sign_in:
+                return
+            self.store.commit(SignedOut(session=self.name, sign_in=sign_in, at=self.runtime.now()))
+        self.notify()
+
+    def enter(self, tokens: Tokens) -> None:
+        """Somebody signed in in another process: as of now, this one is signed in as he is."""
+        with self._lock:
+            if self._closed or self.auth.pending or self.auth.sign_in == tokens.sign_in:
+                return
+            now = self.runtime.now()
+            self.store.commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
+            self.store.commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
+        self.notify()
+
     def present(self) -> tuple[str, str]:
         return present(self.auth)
 
@@ -163,8 +184,9 @@ class Outcomes(Generic[S]):
         self._inherited = self.auth.sign_in
 
     def _is_foreign(self) -> bool:
-        """Is this pair our parent's, too? Were both to spend it, the server would take that for theft."""
-        return bool(self._inherited) and self.auth.sign_in == self._inherited
+        """Is this pair our parent's, too, and have we no way to take turns with him? Were both of us to spend it, the
+        server would take that for theft."""
+        return not self.storage.is_exclusive and bool(self._inherited) and self.auth.sign_in == self._inherited
 
 
 def pair_of(of: Tokens | AuthState) -> tuple[str, int]:

@@ -61,6 +61,10 @@ class Host(Protocol):
 
     def notify(self) -> None: ...
 
+    def leave(self, sign_in: str) -> None: ...
+
+    def enter(self, tokens: Tokens) -> None: ...
+
 
 class RefreshRun:
     """Spends the refresh token of `spent` and tells the session, then the flight's waiters, then everybody else.
@@ -75,6 +79,8 @@ class RefreshRun:
         self._spent = spent
         self._refused = refused
         self._tries = 1 if probe else host.settings.tries
+        #: Did somebody begin to spend this pair, whose answer is not known?
+        self._doubted = False
 
     def run(self) -> None:
         try:
@@ -146,17 +152,25 @@ class RefreshRun:
 
     def _land(self, answer: Tokens) -> None:
         """Persist, reduce and clear the slot, release the waiters, then notify: in this order."""
-        host, spent = self._host, self._spent
-        now = host.runtime.now()
-        tokens = replace(
+        tokens = self._new(answer)
+        self._publish(tokens, self._host.storage.save(tokens, self._is_current))
+
+    def _new(self, answer: Tokens) -> Tokens:
+        """The pair in an answer, with what it keeps of the one that was spent."""
+        spent = self._spent
+        self._host.runtime.yield_point("new tokens are stored")
+        return replace(
             answer,
             refresh=answer.refresh or spent.refresh,
             refresh_expires_at=answer.refresh_expires_at if answer.refresh else spent.refresh_expires_at,
             sign_in=spent.sign_in,
             generation=next_generation(),
         )
-        host.runtime.yield_point("new tokens are stored")
-        unsaved = host.storage.save(tokens, self._is_current)
+
+    def _publish(self, tokens: Tokens, unsaved: Exception | None) -> None:
+        """Reduce and clear the slot, release the waiters, then notify; the pair is stored, but for that error."""
+        host, spent = self._host, self._spent
+        now = host.runtime.now()
         counted = tuple(at for at in host.auth.counted if now.mono - at < host.settings.excess_window)
         if is_premature(spent, now, self._refused) or is_premature(tokens, now, False):
             counted = (*counted, now.mono)
@@ -214,7 +228,7 @@ class RefreshRun:
     def _end(self, failure: Failure) -> None:
         """The server ended the sign-in: say so once, and forget the tokens."""
         host, spent, cause = self._host, self._spent, failure.error
-        lost = host.auth.in_doubt and not isinstance(cause, SessionExpired)
+        lost = (host.auth.in_doubt or self._doubted) and not isinstance(cause, SessionExpired)
         expired = SessionExpired(
             f"{cause}; it was spent by an earlier refresh whose answer was lost" if lost else str(cause),
             cause="answer lost" if lost else getattr(cause, "cause", "refused"),

@@ -13,10 +13,10 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from reactivex import Observable
 
-from rxauth.actions import Login, Logout, Refresh, SignedIn, SignedOut, SignInFailed, SigningIn
+from rxauth.actions import Login, Logout, Refresh, RefreshFailed, SignedIn, SignedOut, SignInFailed, SigningIn
 from rxauth.closing import Closing
-from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed
-from rxauth.explain import explain
+from rxauth.errors import InvalidTokens, MissingSlice, RefreshUnavailable, RxAuthError, SessionChanged, SessionClosed
+from rxauth.explain import clock, explain
 from rxauth.flight import Flight
 from rxauth.frames import concealed
 from rxauth.gate import Failed, Project, gate, gated
@@ -26,7 +26,7 @@ from rxauth.origins import Origins
 from rxauth.policies import Policy
 from rxauth.refresh import next_generation, note_storage
 from rxauth.refreshers.protocol import Refresher, call
-from rxauth.runtime import LINGER, Runtime
+from rxauth.runtime import LINGER, Instant, Runtime
 from rxauth.settings import Settings
 from rxauth.shown import Shown
 from rxauth.single import Single
@@ -35,6 +35,7 @@ from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
 from rxauth.tokens import Tokens
+from rxauth.turn import take
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -99,6 +100,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             self.store.select(lambda state: present(self._select(state))).subscribe(lambda _: self.abandon_if_gone()),
         ]
         self._start_with(tokens)
+        self._unwatch = self.storage.watch(self._look)
 
     # -- the gate --------------------------------------------------------------------------------------------------
 
@@ -209,6 +211,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             self._known_fresh = (None, 0.0, 0.0)
             flights = [entry[1] for entry in (self._flight, self._login) if entry is not None]
             self._flight = self._login = None
+        self._unwatch()
         for subscription in self._subscriptions:
             subscription.dispose()
         for flight in flights:
@@ -249,7 +252,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     def _start_with(self, tokens: Tokens | Mapping[str, Any] | None) -> None:
         """Begin signed in, with the tokens given or else with those in the storage."""
-        unsaved = None
+        unsaved = spending = None
         if tokens is not None:
             given = self._checked(tokens)
             pair = replace(given, sign_in=secrets.token_hex(8), generation=next_generation())
@@ -264,11 +267,23 @@ class Session(Shown, Closing, Gatekeeper[S]):
                 return
             pair = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
             self.storage.adopt(pair)
+            spending = record.spending
         now = self.runtime.now()
         self.store.commit(SigningIn(session=self.name, sign_in=pair.sign_in, at=now))
         self.store.commit(SignedIn(session=self.name, sign_in=pair.sign_in, at=now, tokens=pair))
+        if spending is not None:
+            self.store.commit(_in_doubt(self.name, pair, now, spending))
         note_storage(self, pair, unsaved)
         self.store.notify()
+
+    def _look(self) -> None:
+        """The storage says that another process has changed the record."""
+        tokens = self.auth.tokens
+        try:
+            if tokens is not None:
+                take(self, self.storage.news(tokens), tokens, None)
+        except Exception as error:
+            self.store.report(error, f"session {self.name}, looking at what another process stored", None)
 
     def _checked(self, tokens: Tokens | Mapping[str, Any]) -> Tokens:
         """The pair that a user brought, its life estimated where it does not say."""
@@ -293,6 +308,25 @@ class Session(Shown, Closing, Gatekeeper[S]):
                 self.logout()
             case Refresh():
                 self.acquire(_ignore, None, asked_by="the Refresh action", force=True)
+
+
+def _in_doubt(name: str, pair: Tokens, now: Instant, since: float) -> RefreshFailed:
+    """Somebody began to spend this pair and did not say what came of it: one try will tell."""
+    error = RefreshUnavailable(
+        f"a process began to refresh at {clock(since)} and ended before it had stored the answer; "
+        "the next refresh is a single try, which the server may refuse",
+        cause="in_doubt",
+        retry_at=now.wall,
+    )
+    return RefreshFailed(
+        session=name,
+        sign_in=pair.sign_in,
+        generation=pair.generation,
+        at=now,
+        error=error,
+        retry_at=now,
+        in_doubt=True,
+    )
 
 
 def sessions_in(store: Store[Any]) -> list[Session[Any]]:

@@ -162,17 +162,21 @@ class Windows:
     background; inside `leeway` (5 s, at most a tenth) they wait for it. A window that you set is cut to half of the
     token's life, because a longer one would refresh without end. A negative leeway is for a server that accepts a
     token for some time after it expired.
+
+    `spread`, from 0 to 1, shortens the background window by up to a half: of the processes that share one sign-in each
+    has its own, at random, so that they do not all wake at the same instant.
     """
 
     leeway: float | None = None
     refresh_ahead: float | None = None
+    spread: float = 0.0
 
     def of(self, tokens: Tokens) -> tuple[float, float]:
         """(leeway, refresh_ahead) for this pair."""
         life = tokens.life if tokens.life is not None else float("inf")
         leeway = min(5.0, life / 10) if self.leeway is None else min(self.leeway, life / 2)
         ahead = min(60.0, life / 4) if self.refresh_ahead is None else min(self.refresh_ahead, life / 2)
-        return leeway, max(leeway, ahead)
+        return leeway, max(leeway, ahead - (ahead - leeway) * self.spread / 2)
 
     def fresh_for(self, state: AuthState, now: Instant) -> float:
         """For how many seconds a state that `decide` calls fresh stays so, at least."""

@@ -5,17 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal, NamedTuple, TypeVar
 
-from rxauth.runtime import Latch, Runtime
+from rxauth.runtime import Latch, Pending, Runtime
 from rxauth.storage.memory import MemoryStorage
-from rxauth.storage.protocol import Key, Record, TokenStorage
+from rxauth.storage.protocol import Key, Record, SharedStorage, TokenStorage, WatchedStorage
 from rxauth.tokens import Tokens
 
 T = TypeVar("T")
 
 log = logging.getLogger("rxauth")
+
+
+class News(NamedTuple):
+    """What another process has done to the record: nothing, brought a `later` pair of the same sign-in, ended it
+    (`over`), signed somebody else in (`other`), or lost it (`absent`)."""
+
+    kind: Literal["nothing", "later", "over", "other", "absent"]
+    record: Record | None = None
 
 
 class GuardedStorage:
@@ -31,14 +39,20 @@ class GuardedStorage:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._last: Latch | None = None
-        #: What the storage holds, and which pair of this process that is.
+        #: What the storage holds, by the numbers that all processes share, and which pair of this process that is.
         self._stored: Key | None = None
         self._holds: Key | None = None
+        self._account = self._endpoint = ""
 
     @property
     def is_shared(self) -> bool:
         """True when the tokens outlive this process."""
         return not isinstance(self._storage, MemoryStorage)
+
+    @property
+    def is_exclusive(self) -> bool:
+        """True when several processes may share the storage, and take turns at refreshing."""
+        return isinstance(self._storage, SharedStorage)
 
     def renew(self) -> None:
         """For the child of a fork, where nobody ends a call that was under way."""
@@ -51,9 +65,53 @@ class GuardedStorage:
             self._stored = record.key if record is not None else None
             return record
 
-    def adopt(self, tokens: Tokens) -> None:
-        """These are the tokens of the record that was loaded."""
+    def adopt(self, tokens: Tokens, record: Record | None = None) -> None:
+        """These are the tokens of the record that was loaded, or of this one."""
+        if record is not None:
+            self._stored = record.key
         self._holds = (tokens.sign_in, tokens.generation)
+
+    def enter(self, wait: float) -> tuple[AbstractContextManager[None], Pending[None]]:
+        """Begin to enter the section in which this process alone may refresh; the caller waits, and leaves it."""
+        assert isinstance(self._storage, SharedStorage)
+        section = self._storage.exclusive(wait)
+        return section, self._runtime.io(section.__enter__, "rxauth-section")
+
+    def leave(self, section: AbstractContextManager[None]) -> None:
+        """Leave the section. A failure is logged: its lease ends by itself."""
+        try:
+            self._limited(lambda: section.__exit__(None, None, None))
+        except Exception as error:
+            log.warning("rxauth: the storage's lock could not be given back: %s%s", type(error).__name__, _why(error))
+
+    def news(self, tokens: Tokens) -> News:
+        """What others have done since this pair was stored. Raises what the storage raises."""
+        with self._turn():
+            record = self._limited(self._storage.load)
+            stored = self._stored
+            mine = stored is not None and stored[0] == tokens.sign_in
+            if record is None:
+                self._stored = self._holds = None
+                return News("absent")
+            if record.tokens is None:
+                return News("over" if mine or record.sign_in == tokens.sign_in else "nothing", record)
+            if record.sign_in != tokens.sign_in:
+                # Unless ours was never stored, in the place of who was there before.
+                return News("other" if mine else "nothing", record)
+            if _same(record.tokens, tokens):
+                self.adopt(tokens, record)  # also when a save of ours came through after its time limit
+                return News("nothing", record)
+            later = stored is None or not mine or record.generation > stored[1]
+            return News("later" if later else "nothing", record)
+
+    def note_spending(self, tokens: Tokens, since: float | None) -> Exception | None:
+        """Write into the journal that this pair is being spent, or (None) that it is not. Returns the error, if any."""
+        with self._turn():
+            return self._put(tokens, lambda: True, since)
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have `changed` called when others change the record, where the storage can say so; returns how to stop."""
+        return self._storage.watch(changed) if isinstance(self._storage, WatchedStorage) else lambda: None
 
     def is_behind(self, tokens: Tokens) -> bool:
         """True unless this pair is what was stored last: its save failed, or somebody else's came after it."""
@@ -74,18 +132,21 @@ class GuardedStorage:
             return self._save(tokens, wanted) if self.is_behind(tokens) else None
 
     def _save(self, tokens: Tokens, wanted: Callable[[], bool]) -> Exception | None:
-        mine = self._stored is not None and self._stored[0] == tokens.sign_in
+        return self._put(tokens, wanted, None)
+
+    def _put(self, tokens: Tokens, wanted: Callable[[], bool], spending: float | None) -> Exception | None:
         if not wanted():
             return None
-        record = Record(tokens.sign_in, tokens.generation, tokens)
-        replaces = self._stored if mine else None
+        replaces = self._stored if self._stored is not None and self._stored[0] == tokens.sign_in else None
+        generation = 1 if replaces is None else replaces[1] + self.is_behind(tokens)
+        record = Record(tokens.sign_in, generation, tokens, self._account, self._endpoint, spending)
         try:
             stored = self._limited(lambda: self._storage.save(record, replaces))
         except Exception as error:
             log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, _why(error))
             return error
         if stored:
-            self._stored = self._holds = record.key
+            self.adopt(tokens, record)
         return None
 
     def clear(self, sign_in: str, keep: Callable[[], Collection[str]] | None = None) -> Exception | None:
@@ -124,6 +185,10 @@ class GuardedStorage:
         if not self._runtime.wait(pending.done, self._timeout):
             raise TimeoutError(f"the token storage did not answer in {self._timeout:g} s")
         return pending.result()
+
+
+def _same(ours: Tokens, theirs: Tokens) -> bool:
+    return (ours.access, ours.refresh) == (theirs.access, theirs.refresh)
 
 
 def _why(error: Exception) -> str:

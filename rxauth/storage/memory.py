@@ -20,7 +20,7 @@ class MemoryStorage:
     def save(self, record: Record, replaces: Key | None = None) -> bool:
         with self._lock:
             stored = self._record
-            if replaces is not None and (stored is None or stored.key != replaces):
+            if replaces is not None and (stored is None or stored.tokens is None or stored.key != replaces):
                 return False
             self._record = record
             return True

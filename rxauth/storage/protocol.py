@@ -46,7 +46,8 @@ class TokenStorage(Protocol):
         """The stored record, if there is one."""
 
     def save(self, record: Record, replaces: Key | None = None) -> bool:
-        """Store the record and return true, unless `replaces` is given and another pair is stored (compare-and-set)."""
+        """Store the record and return true, unless `replaces` is given and anything but that pair is stored: another
+        one, nothing, or a tombstone, also of this sign-in (compare-and-set)."""
 
     def clear(self, sign_in: str) -> None:
         """Remove the record if it is this sign-in's."""

@@ -43,6 +43,7 @@ class Shelf:
     """The storage: it takes a pair, or not."""
 
     is_shared = True
+    is_exclusive = False
 
     def __init__(self) -> None:
         self.is_full = False

@@ -189,6 +189,10 @@ class InvalidRecording(RxAuthError):
     """A recording is of another version, is damaged, or does not begin at the beginning."""
 
 
+class TooManySessions(RxAuthError):
+    """There is no room for another session, and none can be closed without losing its tokens."""
+
+
 class StorageError(RxAuthError):
     """A token storage can not be used: the text names what is wrong with it and what to do. Nothing was overwritten."""
 

@@ -23,7 +23,7 @@ def explain(auth: AuthState, name: str, now: Instant) -> str:
         status = getattr(auth.error, "status_code", None)
         cause = getattr(auth.error, "cause", None)
         details = [str(cause)] if cause else []
-        details += [f"status {status}"] if status else []
+        details += [f"status {status}"] if status and f"status {status}" not in details else []
         lines.append(
             f"because: {type(auth.error).__name__}: {auth.error}" + (f" [{', '.join(details)}]" if details else "")
         )

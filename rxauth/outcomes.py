@@ -82,6 +82,11 @@ class Outcomes(Generic[S]):
         """The session's state now."""
         return self._select(self.store.state)
 
+    @property
+    def is_busy(self) -> bool:
+        """Is a refresh or a login under way?"""
+        return self._flight is not None or self._login is not None
+
     def auth_in(self, state: S) -> AuthState:
         """The session's state in a state of its store."""
         return self._select(state)

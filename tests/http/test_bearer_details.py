@@ -12,9 +12,10 @@ import httpx2
 import pytest
 
 from rxauth import BearerAuth, Session, Tokens
-from rxauth.bearer import MAX_BODY, MAX_BODY_TIME, BearerFlow, bearer_for
+from rxauth.bearer import MAX_BODY, MAX_BODY_TIME, BearerFlow, Began, bearer_for
 from rxauth.errors import NotReplayable, NotSignedIn, SessionChanged
 from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.testing import VirtualTime
 
 URL = "https://api.example.com"
 WAYS = ["sync", "async"]
@@ -272,3 +273,100 @@ def test_a_client_gets_the_flow_of_its_own_library_and_its_base_url_the_token(
 
 def test_the_limits_are_those_that_are_promised() -> None:
     assert (MAX_BODY, MAX_BODY_TIME) == (65_536, 5.0)
+
+
+def began(session: Session[Any], *, sign_in: str | None = None, tokens: Tokens | None = None) -> httpx.Request:
+    """A request of an `ApiCall`, which has been through the gate already."""
+    mark = Began(sign_in or session.auth.sign_in, tokens, 7)
+    return get(extensions={"rxauth": mark})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_that_began_as_somebody_else_is_not_sent(way: str) -> None:
+    with pytest.raises(SessionChanged):
+        drive(way, BearerAuth(signed_in()), began(signed_in(), sign_in="of before"), accept)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_with_fresh_tokens_asks_for_nothing(way: str) -> None:
+    session = signed_in()
+    session.acquire = None  # type: ignore[assignment, method-assign]
+    for request in (get(), began(session)):
+        assert drive(way, BearerAuth(session), request, accept)[0] == ["Bearer token-0"]
+
+
+def has_still(time: VirtualTime, change: str) -> bool:
+    """May a call use the tokens that it waited for, after this has happened meanwhile?"""
+    session = Session(Refreshed(), tokens=Tokens("token-0", "r"), origins=[URL], time=time)
+    life = {"expired": 100.0, "arrived stale": 0.0, "unknown life": None}.get(change, 100.0)
+    now = time.now()
+    expires_at = None if life is None else now.wall + life
+    session.sign_in(Tokens("waited", "r", expires_at=expires_at, life=life, received=now)).run()
+    tokens = session.auth.tokens
+    assert tokens is not None
+    if change == "expired":
+        time.advance(100)
+    elif change == "not yet expired":
+        time.advance(99)
+    elif change == "another pair":
+        session.replace().run()
+    elif change == "refused by the API":
+        session.replace().subscribe(on_error=lambda error: None)
+    given = None if change == "never waited" else tokens
+    return Began(session.auth.sign_in, given, 7).has_still(session.auth, time.now())
+
+
+@pytest.mark.parametrize(
+    ("change", "may"),
+    [
+        ("nothing", True),
+        ("not yet expired", True),
+        ("expired", False),
+        ("arrived stale", True),
+        ("unknown life", True),
+        ("another pair", False),
+        ("refused by the API", False),
+        ("never waited", False),
+    ],
+)
+def test_the_tokens_that_a_call_waited_for_are_good_while_they_are_the_current_ones_and_live(
+    change: str, may: bool
+) -> None:
+    assert has_still(VirtualTime(), change) is may
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_that_waited_for_tokens_that_arrived_stale_is_sent_with_them(way: str) -> None:
+    """Else it would wait again, for ever."""
+    session = Session(Refreshed(), origins=[URL])
+    session.sign_in(Tokens("stale", "r", expires_at=1.0, life=0.0)).run()
+    assert drive(way, BearerAuth(session), began(session, tokens=session.auth.tokens), accept)[0] == ["Bearer stale"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("status", "asked"), [(399, False), (400, True), (499, True), (500, False)])
+def test_a_function_decides_on_answers_of_the_fourth_hundred(way: str, status: int, asked: bool) -> None:
+    seen: list[int] = []
+    auth = BearerAuth(signed_in(), refused=lambda response: seen.append(response.status_code) or False)
+    drive(way, auth, get(), lambda request: httpx.Response(status, request=request))
+    assert seen == [status] * asked
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_refusal_that_was_read_already_is_left_alone(way: str) -> None:
+    def read(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, request=request, content=b"no")
+
+    _, response = drive(way, BearerAuth(signed_in()), one_shot(), read)
+    assert (response.text, response.is_stream_consumed) == ("no", True)
+    assert response.stream is not None
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_last_token_of_this_client_is_ours_also_after_others_have_signed_in(way: str) -> None:
+    session = signed_in()
+    auth = BearerAuth(session)
+    drive(way, auth, get(), accept)
+    session.sign_in(Tokens("other", "r")).run()
+    sent, _ = drive(way, auth, get(headers={"Authorization": "Bearer token-0"}), accept)
+    assert sent == ["Bearer other"]

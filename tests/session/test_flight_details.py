@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -239,3 +241,84 @@ def test_work_for_somebody_is_no_fetching_for_him_unless_it_says_so() -> None:
 def test_a_refusal_without_an_error_of_its_own_says_what_it_knows() -> None:
     told = refusal(AuthState(status="degraded", tokens=Tokens("a", "r"), retry_at=9.0))
     assert str(told) == "the last refresh failed; the next one may be tried at retry_at"
+
+
+cell: ContextVar[str] = ContextVar("cell", default="nowhere")
+
+
+class Where(logging.Handler):
+    """In which context each record was logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.cells.append(cell.get())
+
+
+def test_a_late_callback_runs_and_fails_in_the_context_that_subscribed() -> None:
+    flight: Flight[int] = Flight()
+    seen: list[str] = []
+
+    def note(value: int) -> None:
+        seen.append(cell.get())
+        raise LookupError("late")
+
+    def subscribe(name: str) -> None:
+        cell.set(name)
+        Single(flight.join).subscribe(note)
+
+    for name in ("first", "second"):
+        copy_context().run(subscribe, name)
+    where = Where()
+    logging.getLogger("rxauth").addHandler(where)
+    try:
+        flight.land(1)
+    finally:
+        logging.getLogger("rxauth").removeHandler(where)
+    assert seen == where.cells == ["first", "second"]
+
+
+def test_a_callback_that_fails_at_once_raises_where_it_subscribed() -> None:
+    flight: Flight[int] = Flight()
+    flight.land(1)
+    with pytest.raises(ZeroDivisionError):
+        Single(flight.join).subscribe(lambda value: value // 0)
+
+
+def test_a_flight_takes_off_once_also_when_it_is_asked_to_meanwhile() -> None:
+    flight: Flight[int] = Flight()
+    starts: list[int] = []
+
+    def start() -> None:
+        starts.append(len(starts))
+        if len(starts) < 5:
+            flight.take_off()
+
+    flight.start = start
+    flight.take_off()
+    flight.take_off()
+    assert starts == [0]
+
+
+def test_a_flight_whose_start_was_interrupted_takes_off_the_next_time() -> None:
+    flight: Flight[int] = Flight()
+    starts: list[int] = []
+
+    def start() -> None:
+        starts.append(len(starts))
+        if len(starts) == 1:
+            raise KeyboardInterrupt
+
+    flight.start = start
+    with pytest.raises(KeyboardInterrupt):
+        flight.take_off()
+    flight.take_off()
+    flight.take_off()
+    assert starts == [0, 1]
+
+
+def test_the_work_of_a_flight_is_begun_by_one_thread() -> None:
+    flight: Flight[int] = Flight()
+    assert [flight.begin() for _ in range(3)] == [True, False, False]

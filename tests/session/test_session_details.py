@@ -6,15 +6,17 @@ import asyncio
 import logging
 import pickle
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from rxauth import Session, Tokens
+from rxauth import AuthState, Session, Store, Tokens, auth_reducer, combine_reducers
 from rxauth.actions import Refresh, SignInFailed
 from rxauth.errors import LoginFailed, SessionChanged, SessionClosed, WouldDeadlock
 from rxauth.recorder import record
 from rxauth.runtime import LINGER, Runtime
+from rxauth.session import sessions_in
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
 
@@ -161,6 +163,20 @@ def test_a_refresh_by_an_action_says_who_asked_and_logs_nothing(caplog: pytest.L
     assert session.auth.tokens is not None
     assert session.auth.tokens.access == "new"
     assert caplog.records == []
+
+
+def test_the_sessions_of_a_store_are_found_by_name() -> None:
+    @dataclass(frozen=True)
+    class App:
+        a: AuthState = AuthState(session="b")
+        b: AuthState = AuthState(session="a")
+
+    store: Store[App] = Store(combine_reducers(App, a=auth_reducer, b=auth_reducer), App())
+    second = Session(refresh, store=store, select=lambda app: app.a, name="b")
+    first = Session(refresh, store=store, select=lambda app: app.b, name="a")
+    elsewhere = Session(refresh)
+    assert sessions_in(store) == [first, second]
+    assert sessions_in(elsewhere.store) == [elsewhere]
 
 
 def test_a_login_that_fails_leaves_its_reason() -> None:

@@ -74,7 +74,7 @@ def test_explain_an_outage_says_the_cause_the_status_and_when_it_goes_on() -> No
     time.advance(2)
     text = session.explain()
     assert "is degraded" in text
-    assert "RefreshUnavailable: the token endpoint answered 503 [status 503, status 503]" in text
+    assert "RefreshUnavailable: the token endpoint answered 503 [status 503]" in text
     assert "in 3 s" in text
 
 

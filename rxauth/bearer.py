@@ -76,7 +76,8 @@ class BearerFlow:
         self._prefix = f"{scheme} " if scheme else ""
         self._refused_by = refused if callable(refused) else None
         self._statuses = () if callable(refused) else (refused,) if isinstance(refused, int) else tuple(refused)
-        self._issued: tuple[Tokens | None, str, str] = (None, "", "")
+        #: The pair that was attached last, with its header, and the header before.
+        self._issued: tuple[Tokens | None, str | None, str | None] = (None, None, None)
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         store = self._session.store

@@ -370,3 +370,25 @@ def test_the_last_token_of_this_client_is_ours_also_after_others_have_signed_in(
     session.sign_in(Tokens("other", "r")).run()
     sent, _ = drive(way, auth, get(headers={"Authorization": "Bearer token-0"}), accept)
     assert sent == ["Bearer other"]
+
+
+@pytest.mark.parametrize(
+    ("how", "name"), [({"header": ""}, "header"), ({"header": "X\r\nY"}, "header"), ({"scheme": "a\nb"}, "scheme")]
+)
+def test_a_header_that_can_not_be_sent_is_refused_by_its_keyword(how: dict[str, str], name: str) -> None:
+    with pytest.raises(ValueError, match=rf"\b{name}\b"):
+        BearerAuth(signed_in(), **how)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_header_of_the_same_length_is_no_authorization(way: str) -> None:
+    request = get(headers={"X-Request-Id1": "7"})
+    assert len("X-Request-Id1") == len("Authorization")
+    assert drive(way, BearerAuth(signed_in()), request, accept)[0] == ["Bearer token-0"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("value", ["", "XXXX"])
+def test_before_anything_was_sent_no_header_is_ours(way: str, value: str) -> None:
+    sent, _ = drive(way, BearerAuth(signed_in()), get(headers={"Authorization": value}), accept)
+    assert sent == [value]

@@ -174,7 +174,8 @@ def test_waiting_for_oneself_raises_and_names_the_remedy(how: str) -> None:
 
 
 def test_a_subscriber_that_blocks_on_the_flights_thread_is_told() -> None:
-    session = expired(Endpoint())
+    endpoint = Endpoint(open=False)
+    session = expired(endpoint)
     errors: list[Exception] = []
 
     def on_action(_: Any) -> None:
@@ -188,7 +189,8 @@ def test_a_subscriber_that_blocks_on_the_flights_thread_is_told() -> None:
     session.store.actions.of_type(TokensRefreshed).pipe(ops.take(1)).subscribe(on_action)
     done = threading.Event()
     session.store.actions.of_type(TokensRefreshed).subscribe(lambda _: done.set())
-    session.fresh().run()
+    session.fresh().subscribe()
+    endpoint.may_answer.set()  # now that this thread delivers nothing any more
     assert done.wait(10)
     assert len(errors) == 1
 

@@ -13,7 +13,7 @@ import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer, combine_reducers
 from rxauth.actions import Refresh, SignInFailed
-from rxauth.errors import LoginFailed, SessionChanged, SessionClosed, WouldDeadlock
+from rxauth.errors import InvalidTokens, LoginFailed, MissingSlice, SessionChanged, SessionClosed, WouldDeadlock
 from rxauth.recorder import record
 from rxauth.runtime import LINGER, Runtime
 from rxauth.session import sessions_in
@@ -191,3 +191,65 @@ def test_a_login_that_fails_leaves_its_reason() -> None:
     with pytest.raises(LoginFailed):
         session.login(user="ada").run()
     assert isinstance(session.auth.error, LoginFailed)
+
+
+def test_tokens_without_a_life_live_from_now_to_their_expiry() -> None:
+    """Half of a life decides what an early refusal means, so it has to be known."""
+    time = VirtualTime()
+    now = time.now().wall
+    lives = {}
+    for left in (40.0, -5.0):
+        session = Session(refresh, tokens=Tokens("a", "r", expires_at=now + left), time=time)
+        assert session.auth.tokens is not None
+        lives[left] = session.auth.tokens.life
+    assert lives == {40.0: 40.0, -5.0: 0.0}
+    session = Session(refresh, tokens=Tokens("a", "r", expires_at=now + 40, life=300), time=time)
+    assert session.auth.tokens is not None
+    assert session.auth.tokens.life == 300, "what the pair says itself"
+
+
+def test_what_are_no_tokens_is_refused_by_its_type() -> None:
+    with pytest.raises(InvalidTokens, match="or the server's JSON object, got int"):
+        Session(refresh, tokens=7)  # type: ignore[arg-type]
+
+
+def test_stored_tokens_go_on_under_their_sign_in_with_a_number_of_this_process() -> None:
+    time, shelf = VirtualTime(), Shelf()
+    with signed_in(time, storage=shelf) as first:
+        sign_in, number = first.auth.sign_in, first.auth.generation
+    with record(Session(refresh, storage=shelf, time=time).store) as nothing:
+        assert len(nothing) == 0
+    second = Session(refresh, storage=shelf, time=time)
+    assert second.auth.sign_in == sign_in
+    assert second.auth.generation > number
+    assert second.auth.tokens is not None
+    assert (second.auth.tokens.sign_in, second.auth.tokens.generation) == (sign_in, second.auth.generation)
+    assert second.auth.changed == time.now()
+
+
+def test_a_pair_that_is_given_has_an_id_and_a_number_of_its_own() -> None:
+    first, second = signed_in(VirtualTime()), signed_in(VirtualTime())
+    assert first.auth.sign_in != second.auth.sign_in
+    assert len(bytes.fromhex(first.auth.sign_in)) == 8
+    assert 0 < first.auth.generation < second.auth.generation
+
+
+def test_a_storage_that_can_not_be_loaded_is_reported_with_its_error() -> None:
+    class Broken(MemoryStorage):
+        def load(self) -> None:
+            raise OSError("no such device")
+
+    told: list[tuple[Any, str]] = []
+    store: Store[AuthState] = Store(
+        auth_reducer, AuthState(), report=lambda error, where, action: told.append((error, where))
+    )
+    Session(refresh, storage=Broken(), store=store, time=VirtualTime())
+    [(error, where)] = told
+    assert (type(error), str(error), where) == (OSError, "no such device", "session default, loading its tokens")
+
+
+def test_a_store_without_a_slice_is_refused_with_the_line_to_write() -> None:
+    with pytest.raises(MissingSlice) as caught:
+        Session(refresh, store=Store(lambda state, action: state, 7))
+    fix = "give the state a field `auth: AuthState = AuthState()` and say Session(..., select=lambda state: state.auth)"
+    assert fix in str(caught.value)

@@ -184,6 +184,11 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             self._taps = tuple(other for other in self._taps if other is not tap)
 
     @property
+    def reducer(self) -> Reducer[S]:
+        """What makes the states; to replay a recording with."""
+        return self._reducer
+
+    @property
     def is_closed(self) -> bool:
         """True from the moment that it takes no more actions."""
         return self._closing

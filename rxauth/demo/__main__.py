@@ -7,11 +7,9 @@ import asyncio
 import getpass
 import logging
 import os
-import re
 import sys
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from rxauth.demo.backend import BackendError, backend
@@ -38,15 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _show(scene: Scene, picture: Path | None) -> int:
-    console = Console(record=picture is not None)
-    status = asyncio.run(play(scene, console))
-    if picture is not None:
-        console.save_svg(str(picture), title="python -m rxauth.demo", code_format=_WITHOUT_WEB_FONT)
-    return status
-
-
-#: rich's picture of a terminal, which shows the same wherever it is opened: no font is fetched.
-_WITHOUT_WEB_FONT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    return asyncio.run(play(scene, Console(), picture))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -56,7 +46,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--life", type=float, default=5.0, help="of the access token, in seconds (default 5)")
     parser.add_argument("--url", help="another server that speaks simplejwt, with POST /api/echo/")
     parser.add_argument("--user", help="the user at that server; the password is asked for, or RXAUTH_PASSWORD")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="save what was printed as an SVG picture")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="save the calls as a picture, .svg or .txt")
     options = parser.parse_args(arguments)
     if (options.url is None) != (options.user is None):
         parser.error("--url and --user go together")

@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,6 +32,8 @@ from rxauth.actions import RefreshStarted, SessionEnded, TokensRefreshed
 from rxauth.demo.backend import Backend
 from rxauth.demo.view import panel, summary, timeline
 from rxauth.errors import LoginFailed
+from rxauth.notebook.marbles import marbles
+from rxauth.recorder import record
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,8 @@ class Scene:
     server: ServerCounts | None
 
 
-async def play(scene: Scene, out: Console) -> int:
-    """Run the demo. Returns 0 if the counts are what they should be, else 1."""
+async def play(scene: Scene, out: Console, picture: Path | None = None) -> int:
+    """Run the demo. Returns 0 if the counts are what they should be, else 1; `picture` is where to draw the calls."""
     transport = CountingTransport()
     seen = Seen()
     async with Store(
@@ -134,11 +137,16 @@ async def play(scene: Scene, out: Console) -> int:
             if not await _sign_in(scene, session, out):
                 return 1
             seen.began = time.monotonic()
-            with Live(console=out, refresh_per_second=12, get_renderable=lambda: panel(store.state, seen, scene.calls)):
+            show = Live(
+                console=out, refresh_per_second=12, get_renderable=lambda: panel(store.state, seen, scene.calls)
+            )
+            with record(store) as storm, show:
                 for number in range(scene.calls):
                     store.dispatch(Echo(number))
                 await _until(store, lambda app: app.answered + app.failed >= scene.calls)
             out.print(timeline(seen, scene.calls))
+            if picture is not None:
+                marbles(storm, title=f"{scene.calls} calls, one refresh").save(picture)
             totals = scene.server.totals() if scene.server else _client_totals(store.state, seen, transport)
             good = (totals.calls, totals.answers, totals.refreshes) == (scene.calls, scene.calls, 1)
             out.print(summary(totals, good))

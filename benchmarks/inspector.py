@@ -1,0 +1,172 @@
+"""What the inspector costs and how far behind it is, in JupyterLab in a real browser.
+
+    python -m benchmarks.inspector [--rate 10000] [--seconds 10] [--rounds 2]
+
+A thread of the kernel dispatches so many actions a second: to a store alone, to one that is recorded, and to one with
+an inspector open, in turns. Printed: events that did not arrive, the time until an action is on the screen, and the
+time that the dispatching thread spends with dispatching, as a ratio to the store alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.hosts.host_kit import FLAGS, PATIENCE, Lab, chromium, jupyterlab, write_notebook
+
+SETUP = """
+import json, threading, time
+from dataclasses import dataclass
+from rxauth import AuthState, Store, auth_reducer, combine_reducers
+from rxauth.notebook.inspector import inspect
+from rxauth.recorder import record
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    number: int
+
+@dataclass(frozen=True)
+class App:
+    auth: AuthState = AuthState()
+    ticks: int = 0
+
+def count(state, action):
+    return state + 1 if isinstance(action, Tick) else state
+
+def new_store():
+    return Store(combine_reducers(App, auth=auth_reducer, ticks=count), App())
+
+def storm(store, rate, seconds, slots=500):
+    # In each slot a small burst, and then a pause; the time in the bursts is what the dispatching code feels.
+    busy, cpu, number, sent = 0.0, 0.0, 0, []
+    each = rate // slots
+    began = time.perf_counter()
+    for slot in range(int(seconds * slots)):
+        sent.append((number + 1, time.time()))
+        start, start_cpu = time.perf_counter(), time.thread_time()
+        for _ in range(each):
+            number += 1
+            store.dispatch(Tick(number))
+        busy += time.perf_counter() - start
+        cpu += time.thread_time() - start_cpu
+        pause = began + (slot + 1) / slots - time.perf_counter()
+        if pause > 0:
+            time.sleep(pause)
+    return {"took": time.perf_counter() - began, "busy": busy, "cpu": cpu, "number": number, "sent": sent}
+
+def in_thread(*args):
+    thread = threading.Thread(target=lambda: results.append(storm(*args)))
+    thread.start()
+
+results = []
+store = new_store()
+"""
+SHOW = "inspector = inspect(store)\ninspector"
+WATCH = """() => {
+    window.drawn = [];
+    document.addEventListener("rxauth-drawn", (event) => window.drawn.push([event.detail, Date.now() / 1000]));
+}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rate", type=int, default=10_000, help="actions a second")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    path = chromium()
+    if path is None:
+        raise SystemExit("no Chromium was found: apt-get install chromium fonts-liberation")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        write_notebook(Path(folder) / "bench.ipynb", SETUP, SHOW)
+        with jupyterlab(Path(folder)) as url:
+            browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+            page = browser.new_context(viewport={"width": 1320, "height": 1000}).new_page()
+            lab = Lab(page, url)
+            lab.open("bench.ipynb")
+            lab.run_all()
+            page.wait_for_selector(".rxi", timeout=PATIENCE)
+            lab.until_python("'inspector' in globals()")
+            page.evaluate(WATCH)
+            _measure(lab, options.rate, options.seconds, options.rounds)
+            browser.close()
+
+
+def _measure(lab: Lab, rate: int, seconds: float, rounds: int) -> None:
+    costs: dict[str, list[dict[str, Any]]] = {"alone": [], "recorded": [], "inspected": []}
+    lab.run_python("inspector.close()")
+    for _ in range(rounds):
+        costs["alone"].append(_storm(lab, "alone = new_store()", "alone", rate, seconds))
+        costs["recorded"].append(
+            _storm(lab, "recorded = new_store(); recording = record(recorded)", "recorded", rate, seconds)
+        )
+        lab.run_python("recording.close()")
+        costs["inspected"].append(_inspected(lab, rate, seconds))
+    print(f"{rate} actions a second for {seconds:g} s; the dispatching thread's time for one action:")
+    base_busy = statistics.fmean(cost["busy"] / cost["number"] for cost in costs["alone"])
+    base_cpu = statistics.fmean(cost["cpu"] / cost["number"] for cost in costs["alone"])
+    for name, all_of in costs.items():
+        busy = statistics.fmean(cost["busy"] / cost["number"] for cost in all_of)
+        cpu = statistics.fmean(cost["cpu"] / cost["number"] for cost in all_of)
+        took = statistics.fmean(cost["took"] for cost in all_of)
+        print(
+            f"  {name:10} {busy * 1e6:6.1f} us ({busy / base_busy:.2f}), of that processor {cpu * 1e6:6.1f} us "
+            f"({cpu / base_cpu:.2f}); all of it took {took:.2f} s ({took / seconds:.3f})"
+        )
+
+
+def _storm(lab: Lab, prepare: str, store: str, rate: int, seconds: float) -> dict[str, Any]:
+    lab.run_python(f"{prepare}; results.clear(); in_thread({store}, {rate}, {seconds})")
+    lab.until_python("results")
+    lab.run_python("open('result.json', 'w').write(json.dumps(results[0]))")
+    text = lab.page.evaluate("async () => (await fetch('/files/result.json?' + Math.random())).text()")
+    result: dict[str, Any] = json.loads(text)
+    return result
+
+
+def _inspected(lab: Lab, rate: int, seconds: float) -> dict[str, Any]:
+    """One storm with the inspector open: also prints what was lost, and how late it was on the screen."""
+    page = lab.page
+    lab.run_python("store = new_store()")
+    page.evaluate(
+        """async () => {
+            window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1;
+            await window.jupyterapp.commands.execute("notebook:run-cell");
+        }"""
+    )
+    page.wait_for_function("() => document.querySelector('.rxi')?.dataset.last === '0'", timeout=PATIENCE)
+    page.evaluate("() => { window.drawn = []; }")
+    cost = _storm(lab, "pass", "store", rate, seconds)
+    page.wait_for_function(
+        "(last) => Number(document.querySelector('.rxi').dataset.last) === last", arg=cost["number"], timeout=PATIENCE
+    )
+    drawn = page.evaluate("() => window.drawn")
+    received = int(page.locator(".rxi").get_attribute("data-received"))
+    lags = sorted(_lags(cost["sent"], drawn))
+    said = {part: lags[int(len(lags) * part / 100)] * 1000 for part in (50, 95, 99)}
+    print(
+        f"  inspected: {cost['number']} dispatched, {received} arrived; on the screen after "
+        f"{said[50]:.0f} ms (p50), {said[95]:.0f} ms (p95), {said[99]:.0f} ms (p99), {lags[-1] * 1000:.0f} ms at most"
+    )
+    return cost
+
+
+def _lags(sent: list[tuple[int, float]], drawn: list[tuple[int, float]]) -> list[float]:
+    """For each burst the seconds until its first action was drawn."""
+    found, shown = [], iter(drawn)
+    last, at = next(shown)
+    for number, dispatched in sent:
+        while last < number:
+            last, at = next(shown)
+        found.append(at - dispatched)
+    return found
+
+
+if __name__ == "__main__":
+    main()

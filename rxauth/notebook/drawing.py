@@ -1,0 +1,210 @@
+"""A story as a picture: SVG that stands alone, without fonts or scripts from elsewhere."""
+
+from __future__ import annotations
+
+import textwrap
+from xml.sax.saxutils import escape
+
+from rxauth.notebook.marble_canvas import Canvas, n, width_of
+from rxauth.notebook.marble_folds import Row, lanes, rows
+from rxauth.notebook.marble_labels import clean, count, length
+from rxauth.notebook.marble_lanes import Page, actions_lane, errors_lane, flights_lane, stream_lane, token_lane
+from rxauth.notebook.marble_rows import PITCHES, calls_lane, waiting_lane
+from rxauth.notebook.marble_scale import Scale
+from rxauth.notebook.marble_theme import Theme, patterns, style
+from rxauth.notebook.marble_words import headline, sentence
+from rxauth.notebook.story import Gate, Story
+
+#: The narrowest picture, and from which width on there is a margin at the right for sums.
+NARROWEST, WITH_MARGIN = 360, 760
+#: More calls than these are folded, into about so many bundles; more sessions and streams are folded, too.
+ROWS, BUNDLES, SESSIONS, STREAMS = 60, 20, 6, 16
+#: At most so many dotted lines say that the gate opened.
+GATES = 12
+_PAD = 28
+
+
+def draw(story: Story, *, title: str | None = None, width: int = 1160, theme: Theme = "auto") -> str:
+    """The picture of a story, `width` pixels wide and as high as it needs to be."""
+    page = _page(story, width)
+    shown, told = title or headline(story), sentence(story)
+    _head(page, shown, told)
+    top = page.y - 4
+    _lanes(page, story)
+    bottom = page.y
+    grid = _axis(page, top, bottom)
+    _legend(page)
+    height = n(page.y + 20)
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    return "".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="t d">',
+            f'<title id="t">{escape(clean(shown))}</title><desc id="d">{escape(clean(told))}</desc>',
+            f"<style>{style(theme)}</style>{patterns(page.canvas.used)}",
+            f'<rect x=".5" y=".5" width="{width - 1}" height="{n(page.y + 19)}" rx="14" class="f-card k-edge"/>',
+            grid,
+            *page.canvas.parts,
+            "</svg>",
+        )
+    )
+
+
+def _page(story: Story, width: int) -> Page:
+    left = min(max(width * 0.164, 92), 190)
+    margin = min(max(width * 0.19, 150), 220) if width >= WITH_MARGIN else 0
+    right = width - (margin or _PAD)
+    return Page(Canvas(), Scale.of(story.end, left, right), width, margin - _PAD if margin else 0, y=0, end=story.end)
+
+
+def _head(page: Page, title: str, told: str) -> None:
+    room = page.width - 2 * _PAD
+    page.canvas.text(_PAD, 41, title, "h", room=room * 0.64)
+    lines = textwrap.wrap(clean(told), max(int(room / (12.5 * 0.53)), 20), max_lines=6, placeholder=" …")
+    for number, line in enumerate(lines):
+        page.canvas.text(_PAD, 64 + 18 * number, line, "soft")
+    page.y = 64 + 18 * len(lines) + 16
+
+
+def _lanes(page: Page, story: Story) -> None:
+    gates = _gates(page, story)
+    gate_top = page.y + 22
+    for lane in story.tokens[:SESSIONS]:
+        named = lane.session if len(story.tokens) > 1 else ""
+        token_lane(page, lane, named)
+        if lane.flights:
+            flights_lane(page, lane, named)
+    if len(story.tokens) > SESSIONS:
+        page.canvas.text(page.left, page.y + 10, f"and {len(story.tokens) - SESSIONS} more sessions", "s soft")
+        page.y += 22
+    found = rows(story.calls, ROWS, BUNDLES, page.scale.lasts(5))
+    if story.peak:
+        waiting_lane(page, story, with_sum=len(found) > len(PITCHES) or len(story.calls) != len(found))
+    if found:
+        calls_lane(page, story, found)
+        _gate_lines(page, gates, gate_top, found)
+    for stream in lanes(story.streams, STREAMS):
+        stream_lane(page, stream)
+    if story.actions:
+        actions_lane(page, story.actions)
+    if story.errors:
+        errors_lane(page, story.errors)
+    if story.dropped:
+        page.canvas.text(page.left, page.y + 12, f"the first {count(story.dropped, 'event')} are not here", "s soft")
+        page.y += 24
+
+
+def _gates(page: Page, story: Story) -> list[Gate]:
+    """Those that are shown: of many that lie close together the first."""
+    shown: list[Gate] = []
+    for gate in story.gates:
+        if not shown or page.scale(gate.at) - page.scale(shown[-1].at) > 6:
+            shown.append(gate)
+    return shown if len(shown) <= GATES else []
+
+
+def _gate_lines(page: Page, gates: list[Gate], top: float, found: list[Row]) -> None:
+    """Dotted lines through all calls, each with its label below where there is room for it."""
+    if not gates:
+        return
+    taken = page.left
+    for gate in gates:
+        x = page.scale(gate.at)
+        page.canvas.path(f"M{n(x)} {n(top)}V{n(page.y + 4)}", "gate")
+        label = _gate_label(gate)
+        wide = width_of(label) + 10
+        if x - wide >= taken:
+            page.canvas.text(x - 8, page.y + 6, label, "b halo", "end")
+            taken = x + 4
+        elif x >= taken - 8 and x + wide <= page.right:
+            page.canvas.text(x + 8, page.y + 6, label, "b halo")
+            taken = x + wide
+    page.y += 22
+
+
+def _gate_label(gate: Gate) -> str:
+    if gate.passed or not gate.refused:
+        return f"gate opens at {length(gate.at)}"
+    return f"{gate.refused} refused at {length(gate.at)}" + (f": {gate.why}" if gate.why else "")
+
+
+def _axis(page: Page, top: float, bottom: float) -> str:
+    """The ticks' texts, and (to be drawn first) their lines."""
+    grid = []
+    for at, text in page.scale.ticks(76):
+        x = page.scale(at)
+        grid.append(f"M{n(x)} {n(top)}V{n(bottom + 4)}")
+        page.canvas.text(x, bottom + 20, text, "s soft", "middle")
+    page.y = bottom + 34
+    return f'<path class="grid" d="{"".join(grid)}"/>'
+
+
+# -- the legend -------------------------------------------------------------------------------------------------------
+
+_LEGEND = (
+    ("waits", "waits for the token"),
+    ("queued", "queued"),
+    ("flight", "request in flight"),
+    ("ring", "answered"),
+    ("cross", "failed"),
+    ("bar", "cancelled or left"),
+    ("refusal", "answered 401, sent again"),
+    ("triangle", "refresh starts"),
+    ("disc", "new token, for all who wait"),
+    ("refused", "refresh failed"),
+    ("late", "came too late"),
+    ("marble", "value"),
+    ("action", "action"),
+    ("done", "completed"),
+    ("play", "subscriber left"),
+    ("error", "error"),
+    ("arrow", "goes on"),
+)
+
+
+def _legend(page: Page) -> None:
+    """Of what occurs, in as many lines as it takes."""
+    x, y = float(_PAD), page.y + 8
+    for name, words in _LEGEND:
+        if name not in page.canvas.used:
+            continue
+        wide = 28 + width_of(words, 12) + 18
+        if x > _PAD and x + wide > page.width - _PAD:
+            x, y = float(_PAD), y + 20
+        _sign(page.canvas, name, x + 10, y)
+        page.canvas.text(x + 26, y + 4, words, "s soft")
+        x += wide
+    page.y = y if x > _PAD else page.y - 8
+
+
+def _sign(canvas: Canvas, name: str, x: float, y: float) -> None:
+    match name:
+        case "waits":
+            canvas.rect(x - 10, y - 4, 22, 8, "k-busy", "waits", r=1.5)
+        case "queued":
+            canvas.level(x - 10, x + 12, y, "queue")
+        case "flight":
+            canvas.rect(x - 10, y - 3, 22, 6, "f-call", r=1.5)
+        case "ring":
+            canvas.ring(x, y)
+        case "cross" | "error":
+            canvas.cross(x, y)
+        case "bar" | "done":
+            canvas.bar(x, y)
+        case "refusal":
+            canvas.path(f"M{n(x)} {n(y - 5)}l5 5l-5 5l-5 -5z", "f-bad")
+        case "triangle":
+            canvas.triangle(x, y, 5.5)
+        case "disc":
+            canvas.disc(x, y, 6)
+        case "refused":
+            canvas.refused(x, y, 6)
+        case "late":
+            canvas.late(x, y)
+        case "marble":
+            canvas.dot(x, y, 5, "f-call-fill k-call")
+        case "action":
+            canvas.dot(x, y, 5, "f-idle-fill k-line")
+        case "play":
+            canvas.play(x, y)
+        case "arrow":
+            canvas.arrow(x + 2, y)

@@ -1,0 +1,242 @@
+"""A story in one sentence, and in a headline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rxauth.notebook.marble_calls import Call, Way
+from rxauth.notebook.marble_labels import count, length
+from rxauth.notebook.marble_streams import StreamLane
+from rxauth.notebook.marble_tokens import Flight, TokenLane
+from rxauth.notebook.story import Story
+from rxauth.notebook.words import shorten
+
+#: How many streams, sessions or kinds of errors are told one by one.
+FEW = 3
+
+
+def sentence(story: Story) -> str:
+    """One sentence that says what the picture says."""
+    parts = [*_sessions(story), *_results(story), *_streams(story), *_rest(story)]
+    lead = _lead(story)
+    if not story.events:
+        return "An empty recording: nothing has happened yet."
+    if not parts:
+        return f"{lead}."
+    return f"{lead}: {'; '.join(parts)}."
+
+
+def headline(story: Story) -> str:
+    """The title of a picture that was given none."""
+    if story.calls:
+        return f"{count(len(story.calls), 'call')}, {_gist(story)}"
+    if story.flights or any(lane.turns for lane in story.tokens):
+        gist = _gist(story)
+        return gist[0].upper() + gist[1:]
+    if story.streams:
+        names = ", ".join(shorten(lane.name, 20) for lane in story.streams[:FEW])
+        more = len(story.streams) - FEW
+        return f"{count(len(story.streams), 'stream')}: {names}" + (f" and {more} more" if more > 0 else "")
+    if story.errors:
+        return count(len(story.errors), "error")
+    if story.actions:
+        return count(len(story.actions), "action")
+    return "A recording" if story.events else "Nothing recorded"
+
+
+def ways(calls: Iterable[Call]) -> Counter[Way]:
+    """How many calls passed the gate in which way."""
+    return Counter(call.way for call in calls)
+
+
+def reasons(calls: Iterable[Call]) -> str:
+    """Why they failed: `SessionExpired`, or `8 × SessionExpired, 2 × 503`."""
+    kinds = Counter(call.why for call in calls).most_common()
+    if len(kinds) == 1:
+        return kinds[0][0]
+    told = [f"{number} × {why}" for why, number in kinds[:FEW]]
+    return ", ".join(told) + (", …" if len(kinds) > FEW else "")
+
+
+def refreshes(flights: tuple[Flight, ...]) -> str:
+    """How many refreshes of what kind: for the margin of their lane."""
+    if not flights:
+        return "none"
+    failed = sum(flight.outcome in ("failed", "ended") for flight in flights)
+    late = sum(flight.outcome == "late" for flight in flights)
+    fine = not failed and not late and all(flight.outcome == "refreshed" for flight in flights)
+    words = count(len(flights), "refresh", "refreshes")
+    if fine:
+        return f"{words} ✓"
+    if len(flights) == 1:
+        return f"{words} ✕" if failed else f"{words}, dropped" if late else f"{words}, running"
+    return words + (f", {failed} failed" if failed else "") + (f", {late} dropped" if late else "")
+
+
+def _gist(story: Story) -> str:
+    flights = [flight for lane in story.tokens for flight in lane.flights]
+    turns = [turn for lane in story.tokens for turn in lane.turns]
+    failed = sum(flight.outcome == "failed" for flight in flights)
+    if any(turn.what == "ended" for turn in turns):
+        return "the sign-in ended"
+    if any(turn.what == "signed_out" for turn in turns):
+        return "signed out meanwhile" if story.calls else "signed out"
+    if failed:
+        return "the refresh failed" if len(flights) == 1 else f"{failed} of {len(flights)} refreshes failed"
+    if flights:
+        return "one refresh" if len(flights) == 1 else f"{len(flights)} refreshes"
+    if any(turn.what == "sign_in_failed" for turn in turns):
+        return "the sign-in failed"
+    return "signed in" if any(turn.what == "signed_in" for turn in turns) else "no refresh"
+
+
+def _lead(story: Story) -> str:
+    if story.calls:
+        begin = story.calls[0].begin
+        over = max(call.end for call in story.calls)
+        return f"{count(len(story.calls), 'call')} in {length(over - begin)}"
+    what = count(len(story.streams), "stream") if story.streams else count(story.events, "event")
+    return f"{what} in {length(story.end)}"
+
+
+def _sessions(story: Story) -> Iterator[str]:
+    gate = ", ".join(_gate(story.calls))
+    if gate:
+        yield gate
+    for lane in story.tokens[:FEW]:
+        told = list(_session(lane, bool(story.calls)))
+        if told:
+            yield (f"{shorten(lane.session, 20)}: " if len(story.tokens) > 1 else "") + ", ".join(told)
+    if len(story.tokens) > FEW:
+        yield f"{count(len(story.tokens) - FEW, 'more session')}"
+
+
+def _gate(calls: tuple[Call, ...]) -> Iterator[str]:
+    number = ways(calls)
+    if number["waited"]:
+        longest = length(max(call.waited for call in calls))
+        yield f"{number['waited']} waited for the token, at most {longest}"
+    if number["straight"]:
+        yield f"{number['straight']} found it fresh" if number["waited"] else f"{number['straight']} found a token"
+    if number["bare"]:
+        yield f"{number['bare']} needed none"
+    if number["turned_away"]:
+        yield f"{number['turned_away']} turned away at the gate"
+    if number["unsent"]:
+        yield f"{number['unsent']} never sent"
+
+
+def _session(lane: TokenLane, has_calls: bool) -> Iterator[str]:
+    for what, words in (("signed_in", "signed in"), ("sign_in_failed", "the sign-in failed")):
+        turns = [turn for turn in lane.turns if turn.what == what]
+        if turns:
+            error = f" ({turns[-1].error})" if turns[-1].error else ""
+            yield f"{words} {_when([turn.at for turn in turns])}{error}"
+    if lane.flights:
+        yield _flights(lane.flights)
+    elif has_calls and not lane.turns:
+        yield "no refresh"
+    ended = [turn for turn in lane.turns if turn.what == "ended"]
+    if ended:
+        yield f"the server ended the sign-in {_when([turn.at for turn in ended])} ({ended[-1].error})"
+    out = [turn.at for turn in lane.turns if turn.what == "signed_out"]
+    if out:
+        yield f"signed out {_when(out)}"
+
+
+def _flights(flights: tuple[Flight, ...]) -> str:
+    if len(flights) == 1:
+        return _flight(flights[0])
+    parts = [f"{len(flights)} refreshes"]
+    failed = [flight for flight in flights if flight.outcome in ("failed", "ended")]
+    if failed:
+        errors = Counter(flight.error for flight in failed).most_common(1)[0][0]
+        parts.append(f"{len(failed)} of them failed ({errors})")
+    for outcome, words in (("late", "dropped"), ("running", "still running")):
+        number = sum(flight.outcome == outcome for flight in flights)
+        if number:
+            parts.append(f"{number} {words}")
+    return ", ".join(parts)
+
+
+def _flight(flight: Flight) -> str:
+    when = _from_to(flight.begin, flight.end)
+    match flight.outcome:
+        case "refreshed":
+            return f"one refresh, {when}"
+        case "failed":
+            return f"one refresh, {when}, failed ({flight.error})"
+        case "ended":
+            return f"one refresh, {when}, was refused"
+        case "late":
+            return f"one refresh, {when}, dropped because nobody was signed in any more"
+    return f"one refresh, {when}, is still running"
+
+
+def _results(story: Story) -> Iterator[str]:
+    calls = story.calls
+    if not calls:
+        return
+    number = Counter(call.outcome for call in calls)
+    failed = [call for call in calls if call.outcome == "failed"]
+    told = [
+        f"{number['answered']} answered",
+        f"{number['failed']} failed" + (f" ({reasons(failed)})" if failed else ""),
+    ]
+    told += [f"{number['cancelled']} cancelled"] * bool(number["cancelled"])
+    told += [f"{number['left']} without an answer"] * bool(number["left"])
+    told += [f"{number['running']} still running"] * bool(number["running"])
+    again = sum(bool(call.refusals) for call in calls)
+    told += [f"{again} sent again after a 401"] * bool(again)
+    told += [f"{story.skipped} skipped"] * bool(story.skipped)
+    yield ", ".join(told)
+
+
+def _streams(story: Story) -> Iterator[str]:
+    for lane in story.streams[:FEW]:
+        yield _stream(lane)
+    if len(story.streams) > FEW:
+        rest = story.streams[FEW:]
+        yield f"{count(len(rest), 'more stream')} brought {count(sum(lane.values for lane in rest), 'value')}"
+
+
+def _stream(lane: StreamLane) -> str:
+    subscribers = sum(line.subscribers for line in lane.lines)
+    to = f" to {subscribers} subscribers" if subscribers > 1 else ""
+    ends = Counter(line.ending for line in lane.lines)
+    why = next((line.why for line in lane.lines if line.ending == "failed"), "")
+    how = [f"failed ({why})"] * bool(ends["failed"])
+    how += ["completed"] * bool(ends["completed"]) + ["was disposed"] * bool(ends["disposed"])
+    how += ["goes on"] * bool(ends["open"])
+    return f"{shorten(lane.name, 20)} brought {count(lane.values, 'value')}{to} and {', '.join(how)}"
+
+
+def _rest(story: Story) -> Iterator[str]:
+    if story.actions:
+        kinds = Counter(mark.label for mark in story.actions).most_common()
+        told = ", ".join(f"{name} × {number}" if number > 1 else name for name, number in kinds[:FEW])
+        other = "action" if not story.calls and not story.tokens else "other action"
+        yield f"{count(len(story.actions), other)} ({told}{', …' if len(kinds) > FEW else ''})"
+    if not story.calls and story.skipped:
+        yield f"{count(story.skipped, 'call')} skipped"
+    if story.errors:
+        kinds = Counter(mark.label for mark in story.errors).most_common(FEW)
+        yield f"{count(len(story.errors), 'error')} reported ({', '.join(name for name, _ in kinds)})"
+    if story.dropped:
+        yield f"the first {count(story.dropped, 'event')} were dropped".replace("1 event were", "event was")
+
+
+def _when(times: list[float]) -> str:
+    return f"at {length(times[0])}" if len(times) == 1 else f"{len(times)} times"
+
+
+def _from_to(begin: float | None, end: float | None) -> str:
+    if begin is None:
+        return "begun before" + (f", until {length(end)}" if end is not None else "")
+    if end is None:
+        return f"from {length(begin)}"
+    first, last = length(begin), length(end)
+    number, _, unit = first.partition(" ")
+    same = last.endswith(f" {unit}") and last.count(" ") == 1 and first.count(" ") == 1
+    return f"from {number if same else first} to {last}"

@@ -1,0 +1,294 @@
+"""The browser's side alone, on an empty page: what it does when messages are lost, late, strange or many."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from host_kit import PATIENCE, shoot, violations
+
+from rxauth.notebook.inspector import widget_class
+from rxauth.notebook.kinds import Kind, bursts
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+MODEL = """
+class Model {
+    constructor(values) {
+        this.values = { step: null, selected: {}, snapshot: {}, ...values };
+        this.sent = [];
+        this.on_ = [];
+    }
+    get(name) { return this.values[name]; }
+    set(name, value) { this.values[name] = value; }
+    save_changes() { this.saved = (this.saved || 0) + 1; }
+    send(message) { if (this.dead) throw new Error("no comm"); this.sent.push(message); }
+    on(name, call) { this.on_.push([name, call]); }
+    off(name, call) { this.on_ = this.on_.filter((one) => one[1] !== call); }
+    tell(name, value) { for (const [one, call] of this.on_) if (one === name) call(value); }
+}
+"""
+TOKEN = {
+    "session": "billing-api",
+    "status": "fresh",
+    "tone": "good",
+    "detail": "expires in 4 min 59 s · generation 2 · value redacted",
+    "left": 0.99,
+}
+WORDS = {
+    "tokens": [TOKEN],
+    "waiting": 0,
+    "waiting_detail": "calls · peak 32 · longest 424 ms",
+    "answered": 50,
+    "calls_detail": "0 in flight · 0 failed · 1 refresh",
+    "error": "",
+    "next": "nothing to do",
+}
+KINDS = [
+    ["Add", "", "actions", "dot", "plain"],
+    ["RequestSent", "GET /api/me/", "sent", "square", "call"],
+    ["RequestEnded", "200", "answered", "ring", "call"],
+    ["RefreshFailed", "", "token", "cross", "bad"],
+]
+
+
+class Side:
+    """The widget on an empty page, with a model that is driven by the test."""
+
+    def __init__(self, page: Any, **values: Any) -> None:
+        self.page = page
+        self.number = 0
+        page.set_content("<!doctype html><html lang='en'><title>test</title><main id='main'></main></html>")
+        page.clock.install()
+        script = str(widget_class()._esm).replace("export default", "window.widget =")
+        page.add_style_tag(content=str(widget_class()._css))
+        page.add_script_tag(content=f"{MODEL}\n{script}\nwindow.Rows = Rows;")
+        page.evaluate(
+            "(values) => { window.model = new Model(values);"
+            "window.end = widget.render({ model, el: document.getElementById('main') }); }",
+            values,
+        )
+        self.root = page.locator(".rxi")
+
+    def tell(self, kind: str, rows: list[int] | None = None, **more: Any) -> None:
+        """A message with these rows: places in KINDS, a hundredth of a second apart."""
+        self.number = more.pop("batch", self.number + 1)
+        rows = rows or []
+        first = more.pop("first", self.total + 1)
+        self.total = max(first + len(rows) - 1, 0)
+        packed = [value for n, place in enumerate(rows) for value in (place, (first + n) * 100)]
+        message = {
+            "type": kind,
+            "batch": self.number,
+            "first": first if rows else 0,
+            "kinds": KINDS,
+            "rows": packed,
+            "limit": 5000,
+            "title": "billing-api",
+            "subtitle": "rxauth store",
+            "live": True,
+            "over": False,
+            "total": self.total,
+            "missed": 0,
+            "note": "",
+            "trouble": "",
+            "words": WORDS,
+            **more,
+        }
+        self.raw(message)
+
+    total = 0
+
+    def raw(self, message: dict[str, Any]) -> None:
+        self.page.evaluate("(message) => model.tell('msg:custom', message)", message)
+        self.page.clock.run_for(50)
+
+    def sent(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.page.evaluate("() => model.sent") if message["type"] == kind]
+
+    @property
+    def pill(self) -> str:
+        return str(self.root.get_by_role("status").inner_text())
+
+    def lines(self) -> list[str]:
+        return [" ".join(text.split()) for text in self.root.get_by_role("option").all_inner_texts()]
+
+
+def test_a_gap_in_the_numbers_is_asked_for_once_and_filled(page: Any) -> None:
+    side = Side(page)
+    assert len(side.sent("hello")) == 1
+    side.tell("snapshot", [0, 0])
+    side.tell("batch", [1])
+    assert side.root.get_attribute("data-last") == "3"
+    side.tell("batch", [1], batch=5, first=10)
+    assert len(side.sent("hello")) == 2, "something was lost"
+    side.tell("batch", [1])
+    assert len(side.sent("hello")) == 2, "and is asked for once"
+    page.clock.run_for(3000)
+    side.tell("batch", [1])
+    assert len(side.sent("hello")) == 3, "unless nobody answers"
+    side.tell("snapshot", [0] * 12, first=1)
+    side.tell("batch", [2])
+    assert len(side.sent("hello")) == 3
+    assert side.root.get_attribute("data-last") == "13"
+
+
+def test_silence_of_the_kernel_is_not_called_live(page: Any) -> None:
+    side = Side(page)
+    side.tell("snapshot", [0])
+    assert side.pill == "● live"
+    page.clock.run_for(4000)
+    side.tell("batch")
+    assert side.pill == "● live", "a word without news is enough"
+    page.clock.run_for(7000)
+    assert side.pill == "not live: the kernel is busy or gone"
+    questions = len(side.sent("select"))
+    side.root.get_by_role("option").click()
+    page.clock.run_for(100)
+    assert len(side.sent("select")) == questions, "nobody would answer"
+    side.tell("batch", [1])
+    assert side.pill == "looking back: step 1 of 2"
+
+
+def test_without_a_kernel_the_saved_picture_is_shown_and_nothing_can_be_pressed(page: Any) -> None:
+    saved = {"title": "billing-api", "subtitle": "rxauth store", "words": WORDS, "as_of": "12:34:56"}
+    side = Side(page, snapshot={**saved, "last": [[[KINDS[0]], "31"], [KINDS[1:3], "15"], [[KINDS[3]], ""]]})
+    page.clock.run_for(100)
+    assert side.pill == "not live: as of 12:34:56"
+    assert side.lines() == ["Add × 31", "RequestSent · RequestEnded × 15", "RefreshFailed"]
+    assert side.root.get_by_text("50 answered").is_visible()
+    for button in side.root.get_by_role("button").all():
+        assert button.is_disabled()
+    assert violations(page, ".rxi") == []
+    shoot(side.root, "saved-picture")
+
+
+def test_a_comm_that_raises_is_no_disaster(page: Any) -> None:
+    errors: list[Any] = []
+    page.on("pageerror", lambda error: errors.append(error))
+    side = Side(page)
+    side.tell("snapshot", [0])
+    page.evaluate("() => { model.dead = true; }")
+    side.root.get_by_role("button", name="Export").click()
+    page.clock.run_for(100)
+    assert side.pill.startswith("not live")
+    page.evaluate("() => window.end()")
+    assert page.locator(".rxi").count() == 0
+    assert errors == []
+
+
+def test_trouble_is_told_as_an_alert(page: Any) -> None:
+    side = Side(page)
+    side.tell("snapshot", [0])
+    side.raw({"type": "trouble", "trouble": "The inspector itself failed: ValueError: <b>bad</b>"})
+    assert side.root.get_by_role("alert").inner_text().endswith("ValueError: <b>bad</b>")
+    assert violations(page, ".rxi") == []
+
+
+def test_only_the_last_rows_are_kept_and_only_those_in_sight_drawn(page: Any) -> None:
+    side = Side(page)
+    side.tell("snapshot", [0, 3] * 2500)
+    side.tell("batch", [1, 2, 3] * 1000)
+    side.tell("batch", [0, 1, 2, 2, 1, 3, 0, 0, 3] * 50)
+    assert page.evaluate("() => Number(document.querySelector('[role=slider]').ariaValueMin)") == 3451
+    assert 0 < len(side.lines()) < 60
+
+
+def test_who_scrolls_back_while_it_is_live_is_left_there(page: Any) -> None:
+    side = Side(page)
+    side.tell("snapshot", [n % 4 if n % 7 else 3 for n in range(300)])
+    bottom = page.evaluate("() => document.querySelector('[role=listbox]').scrollTop")
+    assert bottom > 500
+    page.evaluate(
+        "() => new Promise((done) => { const list = document.querySelector('[role=listbox]');"
+        "list.addEventListener('scroll', done, { once: true }); list.scrollTop = 100; })"
+    )
+    side.tell("batch", [0, 1, 3])
+    assert page.evaluate("() => document.querySelector('[role=listbox]').scrollTop") == 100
+    side.root.get_by_role("button", name="Jump to live").click()
+    page.clock.run_for(100)
+    assert page.evaluate("() => document.querySelector('[role=listbox]').scrollTop") > bottom
+
+
+def test_a_filter_that_shortens_a_long_list_shows_what_it_found_at_once(page: Any) -> None:
+    side = Side(page)
+    side.tell("snapshot", [n % 3 if n % 7 else 2 for n in range(300)] + [3])
+    page.evaluate(
+        "() => { window.seen = []; document.addEventListener('rxauth-drawn', () =>"
+        "window.seen.push(document.querySelectorAll('[role=option]').length)); }"
+    )
+    page.keyboard.press("Tab")
+    side.root.get_by_role("textbox").fill("refreshfailed")
+    page.clock.run_for(100)
+    assert side.lines() == ["RefreshFailed 3.01 s"]
+    assert 0 not in page.evaluate("() => window.seen")
+
+
+def test_the_details_of_another_step_are_never_shown(page: Any) -> None:
+    side = Side(page)
+    side.tell("snapshot", [0, 1, 2])
+    step = {"type": "step", "at": 0.1, "kind": KINDS[0], "words": WORDS, "note": "", "calls": [], "state": []}
+    side.raw({**step, "number": 3, "action": [], "diff": []})
+    side.root.get_by_role("option", name="RequestSent").click()
+    page.clock.run_for(100)
+    assert side.sent("select")[-1]["number"] == 2
+    side.raw({**step, "number": 1, "action": [], "diff": [[0, "~", "wrong", "1", "0"]]})
+    assert "wrong" not in side.root.inner_text()
+    side.raw({**step, "number": 2, "action": [], "diff": [[0, "~", "right", "1", "0"]]})
+    assert "right: 0 → 1" in side.root.get_by_role("tabpanel").inner_text()
+    assert page.evaluate("() => [model.values.step, model.values.selected.label, model.saved]") == [2, "Add", 1]
+    side.raw({"type": "step", "number": 2, "gone": True})
+    assert "not kept any more" in side.root.get_by_role("tabpanel").inner_text()
+
+
+def test_it_fits_a_narrow_page_and_the_browsers_own_theme(page: Any) -> None:
+    page.set_viewport_size({"width": 400, "height": 1400})
+    page.emulate_media(color_scheme="dark")
+    side = Side(page)
+    side.tell("snapshot", [0, 1, 2, 3])
+    assert side.root.get_attribute("data-theme") == "dark"
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
+    assert violations(page, ".rxi") == []
+    shoot(side.root, "narrow-dark")
+    page.emulate_media(color_scheme="light")
+    page.locator(".rxi[data-theme=light]").wait_for(timeout=PATIENCE)
+
+
+def test_bursts_fold_as_they_do_in_python(page: Any) -> None:
+    Side(page)
+    chance = random.Random(7)
+    for _ in range(40):
+        pattern = [chance.randrange(4) for _ in range(chance.randrange(1, 5))]
+        places = pattern * chance.randrange(1, 6) + [chance.randrange(4) for _ in range(chance.randrange(12))]
+        message = {"first": 1, "kinds": KINDS, "rows": [value for place in places for value in (place, 0)]}
+        ours = [[len(burst.kinds), burst.often] for burst in bursts([Kind(*KINDS[place]) for place in places])]
+        theirs = page.evaluate(
+            "(message) => { const rows = new Rows(); rows.add(message);"
+            "return rows.folded(1, '').map((line) => [line.kinds.length, line.count]); }",
+            message,
+        )
+        assert theirs == ours, json.dumps(places)
+
+
+def test_a_screen_reader_hears_what_is_seen(page: Any) -> None:
+    side = Side(page)
+    side.tell("snapshot", [0] * 31 + [1, 2, 3])
+    side.root.get_by_role("listbox", name="Actions and calls").focus()
+    page.keyboard.press("Home")
+    page.clock.run_for(100)
+    active = side.root.get_by_role("listbox").get_attribute("aria-activedescendant")
+    option = page.locator(f"#{active}")
+    assert option.get_attribute("aria-selected") == "true"
+    assert (option.get_attribute("aria-posinset"), option.get_attribute("aria-setsize")) == ("1", "4")
+    slider = side.root.get_by_role("slider", name="Step")
+    assert slider.get_attribute("aria-valuetext") == "step 31 of 34, Add at 310 ms"
+    assert (slider.get_attribute("aria-valuemin"), slider.get_attribute("aria-valuemax")) == ("1", "34")
+    assert side.root.get_by_role("tab", name="Diff").get_attribute("aria-controls") == side.root.get_by_role(
+        "tabpanel", name="Diff"
+    ).get_attribute("id")
+    page.keyboard.press("Tab")
+    outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", "the focus is seen"
+    side.root.get_by_role("listbox").wait_for(timeout=PATIENCE)

@@ -1,0 +1,86 @@
+"""How the tests run a notebook, and what they read in it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+# What is lost in a notebook is in no cell and in no log: an exception in a scheduler's callback, in a task that nobody
+# awaits, in a thread. A kernel goes on, and so would a test that only runs the cells. These two cells catch them.
+_WATCH = """
+import asyncio as _asyncio, logging as _logging, threading as _threading
+
+_lost = []
+
+
+class _Watch(_logging.Handler):
+    def emit(self, record):
+        _lost.append(f"log: {record.getMessage()}")
+
+
+_asyncio.get_running_loop().set_exception_handler(
+    lambda loop, context: _lost.append(f"loop: {context['message']}: {context.get('exception')!r}")
+)
+_threading.excepthook = lambda failed: _lost.append(f"thread: {failed.exc_value!r}")
+_logging.getLogger("rxauth").addHandler(_Watch(_logging.ERROR))  # where a store reports what nobody else hears of
+"""
+_COLLECT = """
+import gc as _gc
+
+_gc.collect()  # a task that failed is reported when it is deleted
+await _asyncio.sleep(0.05)
+assert not _lost, "lost: " + "; ".join(_lost)
+"""
+
+
+def run(notebook: Any) -> Any:
+    """The notebook, run top to bottom under the guard, with its new outputs. Raises when a cell fails or loses one."""
+    guarded = nbformat.from_dict(notebook)
+    guarded.cells = [new_code_cell(_WATCH), *notebook.cells, new_code_cell(_COLLECT)]
+    folder = {"metadata": {"path": str(Path(__file__).parents[2] / "notebooks")}}
+    NotebookClient(guarded, timeout=60, kernel_name="python3", resources=folder, coalesce_streams=True).execute()
+    guarded.cells = guarded.cells[1:-1]
+    return guarded
+
+
+def of_cells(*sources: str) -> Any:
+    """A notebook of these cells."""
+    return new_notebook(cells=[new_code_cell(source) for source in sources])
+
+
+def shown(notebook: Any) -> str:
+    """All that the cells have printed or shown."""
+    texts = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            texts += [str(output.get("text", "")), *map(str, output.get("data", {}).values())]
+            texts += output.get("traceback", [])
+    return "\n".join(texts)
+
+
+def html_outputs(notebook: Any) -> Iterator[str]:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                yield output.data["text/html"]
+
+
+def svgs(text: str) -> list[str]:
+    """The pictures in a page or an output: the text of each SVG."""
+    return [base64.b64decode(data).decode() for data in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", text)]
+
+
+def secrets_in(text: str) -> list[str]:
+    """Tokens, and paths of the machine it ran on; also within the pictures."""
+    everything = "\n".join([text, *svgs(text)])
+    found = re.findall(r"eyJ[\w-]{8,}|refresh-(?!-)[\w-]{20,}|(?:/home|/root|/tmp|/Users)/\S*", everything)
+    return found + [path for path in {str(Path.cwd()), str(Path(__file__).parents[2])} if path in everything]

@@ -13,8 +13,9 @@ import pytest
 
 from rxauth import BearerAuth, Session, Tokens
 from rxauth.bearer import MAX_BODY, MAX_BODY_TIME, BearerFlow, Began, bearer_for
-from rxauth.errors import NotReplayable, NotSignedIn, SessionChanged
+from rxauth.errors import NotReplayable, NotSignedIn, SessionChanged, WouldDeadlock
 from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.single import working
 from rxauth.testing import VirtualTime
 
 URL = "https://api.example.com"
@@ -127,7 +128,8 @@ def test_a_header_copied_from_a_request_of_ours_is_ours(way: str, copied: str) -
     auth = BearerAuth(session)
     drive(way, auth, get(), accept)
     session.replace().run()
-    drive(way, auth, get(), accept)
+    for _ in range(2):
+        drive(way, auth, get(), accept)
     sent, response = drive(way, auth, get(headers={"Authorization": f"Bearer {copied}"}), refusal, accept)
     assert (sent, response.status_code) == (["Bearer token-1", "Bearer token-2"], 200)
 
@@ -254,6 +256,15 @@ def test_a_call_whose_tokens_are_another_users_by_now_is_not_sent_with_his() -> 
     assert waiting is not None
     with pytest.raises(SessionChanged):
         waiting.run()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_on_the_thread_that_refreshes_is_told_that_it_would_wait_for_ever(way: str) -> None:
+    time = VirtualTime()
+    stale = Tokens("token-0", "r", expires_at=time.now().wall - 1)
+    session = Session(Refreshed(), tokens=stale, origins=[URL], time=time)
+    with pytest.raises(WouldDeadlock):
+        working(lambda: drive(way, BearerAuth(session), get(), accept), session)()
 
 
 @pytest.mark.parametrize(("client", "kind"), [(httpx.Client, BearerAuth), (httpx2.Client, BearerAuth2)])

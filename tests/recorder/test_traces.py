@@ -89,11 +89,19 @@ def test_a_bearer_call_waits_is_released_sent_and_answered() -> None:
     assert "private" not in "".join(recording.to_lines())
 
 
-def test_a_refused_call_waits_and_is_sent_again_under_its_number() -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_refused_call_waits_and_is_sent_again_under_its_number(is_async: bool) -> None:
     stage = Stage()
+
+    async def get() -> int:
+        async with httpx.AsyncClient(
+            base_url=API, transport=stage.server.transport, auth=BearerAuth(stage.session)
+        ) as client:
+            return (await client.get("/api/me/")).status_code
+
     with record(stage.session, time=stage.time) as recording, stage.client(auth=BearerAuth(stage.session)) as client:
         stage.server.revoke_access()
-        assert client.get("/api/me/").status_code == 200
+        assert (stage.time.run(get()) if is_async else client.get("/api/me/").status_code) == 200
     assert told(recording) == [
         (1, "sent GET /api/me/"),
         (1, "ended 401"),

@@ -14,10 +14,14 @@ class List {
       this.sticks = this.node.scrollTop + this.node.clientHeight >= this.room.offsetHeight - ROW;
       redraw();
     });
-    this.node.addEventListener("click", (event) => {
+    // At the press, because the line may be drawn anew before the release, and then there is no click; a click also
+    // comes alone, from a screen reader.
+    const pick = (event) => {
       const row = event.target.closest(".row");
-      if (row && row.dataset.to) choose(Number(row.dataset.to));
-    });
+      if (row && row.dataset.to && !event.button) choose(Number(row.dataset.to));
+    };
+    this.node.addEventListener("mousedown", pick);
+    this.node.addEventListener("click", pick);
   }
 
   // `current` is the step that is shown; `reveal`: scroll to it.

@@ -1,4 +1,4 @@
-"""What a store, a session, tokens, a state, a recording and a call's outcome look like in a cell.
+"""What a store, a session, tokens, a state and a call's outcome look like in a cell; a recording is its picture.
 
 A card is an image: inline SVG turns into text in a notebook that is not trusted, an image with its alternative text
 survives that, and exports, too. What it says is true as of the moment that it names, because it stays when it is saved.
@@ -16,7 +16,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from rxauth.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.explain import next_step
-from rxauth.notebook.words import clock, shorten, span, until
+from rxauth.notebook.marbles import marbles
+from rxauth.notebook.words import clock, shorten, until
 from rxauth.recording import Recording
 from rxauth.redaction import Redactor
 from rxauth.runtime import Instant, Runtime
@@ -55,6 +56,8 @@ class Card:
 def bundle(value: object) -> dict[str, str]:
     """The MIME bundle of a value: an image for a notebook, a sentence for a terminal. Never raises."""
     try:
+        if isinstance(value, Recording):
+            return marbles(value)._repr_mimebundle_()
         shown = card(value)
     except Exception as error:  # a cell that only wants to look must not fail
         shown = Card(type(value).__name__, "can not be shown", "bad", f"{value!r} ({type(error).__name__} in its card)")
@@ -75,8 +78,6 @@ def card(value: object) -> Card:
             return _auth(f"AuthState of {value.session!r}", value, Runtime().now())
         case Tokens():
             return _tokens(value, Runtime().now())
-        case Recording():
-            return _recording(value)
         case ApiEvent():
             return _outcome(value)
     raise TypeError(f"{type(value).__name__} has no card")
@@ -197,23 +198,6 @@ def _fields(state: Any, now: Instant) -> list[tuple[str, str]]:
         inner = values[name]
         rows.append((shorten(str(name), 18), _status(inner, now)[0] if isinstance(inner, AuthState) else _short(value)))
     return rows
-
-
-def _recording(recording: Recording) -> Card:
-    events = recording.events
-    length = events[-1].at - events[0].at if events else 0.0
-    kinds: dict[str, int] = {}
-    for event in events:
-        kinds[type(event.action).__name__] = kinds.get(type(event.action).__name__, 0) + 1
-    most = sorted(kinds.items(), key=lambda kind: -kind[1])
-    told = ", ".join(f"{name} × {number}" if number > 1 else name for name, number in most)
-    dropped = recording.dropped
-    status = f"{len(events)} events in {span(length)}" if events else "empty"
-    rows = [("what", told)] if told else []
-    if dropped:
-        rows.append(("dropped", f"the first {dropped}; give record() a larger limit="))
-    said = "".join(f"; {name}: {value}" for name, value in rows)
-    return Card("Recording", status, "good" if events else "idle", f"Recording: {status}{said}", rows)
 
 
 def _outcome(event: ApiEvent[Any]) -> Card:

@@ -6,7 +6,7 @@ import textwrap
 from xml.sax.saxutils import escape
 
 from rxauth.notebook.marble_canvas import Canvas, n, width_of
-from rxauth.notebook.marble_folds import Row, lanes, rows
+from rxauth.notebook.marble_folds import lanes, rows
 from rxauth.notebook.marble_labels import clean, count, length
 from rxauth.notebook.marble_lanes import Page, actions_lane, errors_lane, flights_lane, stream_lane, token_lane
 from rxauth.notebook.marble_rows import PITCHES, calls_lane, waiting_lane
@@ -67,7 +67,7 @@ def _head(page: Page, title: str, told: str) -> None:
 
 def _lanes(page: Page, story: Story) -> None:
     gates = _gates(page, story)
-    gate_top = page.y + 22
+    gate_top, below = page.y + 22, len(page.canvas.parts)
     for lane in story.tokens[:SESSIONS]:
         named = lane.session if len(story.tokens) > 1 else ""
         token_lane(page, lane, named)
@@ -81,7 +81,7 @@ def _lanes(page: Page, story: Story) -> None:
         waiting_lane(page, story, with_sum=len(found) > len(PITCHES) or len(story.calls) != len(found))
     if found:
         calls_lane(page, story, found)
-        _gate_lines(page, gates, gate_top, found)
+        _gate_lines(page, gates, gate_top, below)
     for stream in lanes(story.streams, STREAMS):
         stream_lane(page, stream)
     if story.actions:
@@ -102,29 +102,36 @@ def _gates(page: Page, story: Story) -> list[Gate]:
     return shown if len(shown) <= GATES else []
 
 
-def _gate_lines(page: Page, gates: list[Gate], top: float, found: list[Row]) -> None:
-    """Dotted lines through all calls, each with its label below where there is room for it."""
+def _gate_lines(page: Page, gates: list[Gate], top: float, below: int) -> None:
+    """Dotted lines behind all calls, each with its label below where there is room for it."""
     if not gates:
         return
-    taken = page.left
-    for gate in gates:
-        x = page.scale(gate.at)
-        page.canvas.path(f"M{n(x)} {n(top)}V{n(page.y + 4)}", "gate")
-        label = _gate_label(gate)
-        wide = width_of(label) + 10
-        if x - wide >= taken:
-            page.canvas.text(x - 8, page.y + 6, label, "b halo", "end")
-            taken = x + 4
-        elif x >= taken - 8 and x + wide <= page.right:
-            page.canvas.text(x + 8, page.y + 6, label, "b halo")
-            taken = x + wide
+    places = [page.scale(gate.at) for gate in gates]
+    d = "".join(f"M{n(x)} {n(top)}V{n(page.y + 4)}" for x in places)
+    page.canvas.parts.insert(below, f'<path class="gate" d="{d}"/>')
+    taken = page.left - 8
+    for gate, x, following in zip(gates, places, [*places[1:], page.right], strict=True):
+        for words in _gate_words(gate):
+            wide = width_of(words) + 20
+            if x - wide >= taken:
+                page.canvas.text(x - 8, page.y + 6, words, "b halo", "end")
+                taken = x + 4
+            elif x + wide <= following:
+                page.canvas.text(x + 8, page.y + 6, words, "b halo")
+                taken = x + wide
+            else:
+                continue
+            break
     page.y += 22
 
 
-def _gate_label(gate: Gate) -> str:
+def _gate_words(gate: Gate) -> tuple[str, ...]:
+    """What is said about it, from at length to short."""
     if gate.passed or not gate.refused:
-        return f"gate opens at {length(gate.at)}"
-    return f"{gate.refused} refused at {length(gate.at)}" + (f": {gate.why}" if gate.why else "")
+        return f"gate opens at {length(gate.at)}", f"opens at {length(gate.at)}", "opens"
+    refused = f"{gate.refused} refused"
+    at = f"{refused} at {length(gate.at)}"
+    return (f"{at}: {gate.why}", at, refused) if gate.why else (at, refused)
 
 
 def _axis(page: Page, top: float, bottom: float) -> str:
@@ -151,7 +158,7 @@ _LEGEND = (
     ("triangle", "refresh starts"),
     ("disc", "new token, for all who wait"),
     ("refused", "refresh failed"),
-    ("late", "came too late"),
+    ("late", "overtaken: signed out or in"),
     ("marble", "value"),
     ("action", "action"),
     ("done", "completed"),
@@ -167,11 +174,12 @@ def _legend(page: Page) -> None:
     for name, words in _LEGEND:
         if name not in page.canvas.used:
             continue
-        wide = 28 + width_of(words, 12) + 18
+        sign = 24 if name in ("waits", "queued", "flight") else 12
+        wide = sign + 8 + width_of(words, 12) + 18
         if x > _PAD and x + wide > page.width - _PAD:
             x, y = float(_PAD), y + 20
-        _sign(page.canvas, name, x + 10, y)
-        page.canvas.text(x + 26, y + 4, words, "s soft")
+        _sign(page.canvas, name, x + sign / 2, y)
+        page.canvas.text(x + sign + 8, y + 4, words, "s soft")
         x += wide
     page.y = y if x > _PAD else page.y - 8
 
@@ -179,11 +187,11 @@ def _legend(page: Page) -> None:
 def _sign(canvas: Canvas, name: str, x: float, y: float) -> None:
     match name:
         case "waits":
-            canvas.rect(x - 10, y - 4, 22, 8, "k-busy", "waits", r=1.5)
+            canvas.rect(x - 12, y - 4, 24, 8, "k-busy", "waits", r=1.5)
         case "queued":
-            canvas.level(x - 10, x + 12, y, "queue")
+            canvas.level(x - 12, x + 12, y, "queue")
         case "flight":
-            canvas.rect(x - 10, y - 3, 22, 6, "f-call", r=1.5)
+            canvas.rect(x - 12, y - 3, 24, 6, "f-call", r=1.5)
         case "ring":
             canvas.ring(x, y)
         case "cross" | "error":

@@ -174,13 +174,14 @@ class Block:
 def blocks(pieces: Sequence[Piece], sliver: float) -> list[Block]:
     """The pieces, neighbours that are all shorter than `sliver` seconds together."""
     found: list[list[Piece]] = []
+    were_slivers = False
     for piece in pieces:
         is_sliver = piece.end - piece.begin < sliver
-        last = found[-1] if found else None
-        if is_sliver and last is not None and all(one.end - one.begin < sliver for one in last):
-            last.append(piece)
+        if is_sliver and were_slivers:
+            found[-1].append(piece)
         elif piece.end > piece.begin or len(pieces) == 1:
             found.append([piece])
+            were_slivers = is_sliver
     return [Block(group[0].begin, group[-1].end, tuple(group)) for group in found]
 
 

@@ -11,7 +11,8 @@ from rxauth.notebook.marble_folds import Block, blocks, lines, marbles_of
 from rxauth.notebook.marble_labels import count, length
 from rxauth.notebook.marble_scale import Scale
 from rxauth.notebook.marble_streams import Line, Mark, StreamLane
-from rxauth.notebook.marble_tokens import Flight, Piece, TokenLane
+from rxauth.notebook.marble_theme import PATTERNS
+from rxauth.notebook.marble_tokens import Piece, TokenLane
 from rxauth.notebook.marble_words import refreshes
 from rxauth.notebook.words import shorten
 
@@ -46,7 +47,7 @@ class Page:
         """A lane's name at the left, and below it what it is."""
         room = self.left - 24
         self.canvas.text(self.left - 16, y, name, "b", "end", room * 0.94)
-        if more:
+        if more and width_of(more, 12) <= room:
             self.canvas.text(self.left - 16, y + 15, more, "s soft", "end", room)
 
     def note(self, y: float, text: str, more: str = "", style: str = "") -> None:
@@ -93,16 +94,18 @@ def _block(page: Page, block: Block, y: float, high: float) -> None:
     x, until = page.scale(block.begin), page.until(block.end)
     wide = max(until - x, 1.5)
     if len(block.pieces) > 1:
+        behind = "busy-fill"
         page.canvas.rect(x, y, wide, high, "k-busy", "refreshing", r=4)
         said = [f"{len(block.pieces)} changes", f"× {len(block.pieces)}"]
     else:
         piece = block.pieces[0]
-        pattern = piece.kind if piece.kind in ("signing_in", "expired", "refreshing", "degraded") else ""
+        pattern = piece.kind if piece.kind in PATTERNS else ""
+        behind = PATTERNS[pattern][0] if pattern else ""
         page.canvas.rect(x, y, wide, high, _FILLS[piece.kind], pattern, r=7)
         said = _sayings(piece)
     for words in said:
         if width_of(words) + 20 <= wide:
-            page.canvas.text(x + 11, y + 17.5, words)
+            page.canvas.text(x + 11, y + 17.5, words, f"halo k-{behind}" if behind else "")
             return
 
 
@@ -129,14 +132,12 @@ def _sayings(piece: Piece) -> list[str]:
 
 def _token_note(page: Page, lane: TokenLane) -> str:
     """What matters and may have had no room: that it expired, or that it is over."""
-    for turn in reversed(lane.turns):
-        if turn.what == "ended":
-            return f"✕ ended at {length(turn.at)}"
-        if turn.what == "signed_out":
-            return f"signed out at {length(turn.at)}"
+    last = lane.turns[-1] if lane.turns else None
+    if last is not None and last.what in ("ended", "signed_out"):
+        return f"{'✕ ended' if last.what == 'ended' else 'signed out'} at {length(last.at)}"
     expired = [piece for piece in lane.pieces if piece.kind == "expired"]
     if expired:
-        return f"✕ expired at {length(expired[0].begin)}"
+        return f"✕ expired at {length(expired[0].begin)}" if expired[0].begin else "✕ expired at the start"
     generations = {piece.generation for piece in lane.pieces if piece.generation}
     return f"{len(generations)} generations" if len(generations) > 2 else ""
 
@@ -149,11 +150,14 @@ def flights_lane(page: Page, lane: TokenLane, named: str) -> None:
     ends = [(flight.end, flight) for flight in lane.flights if flight.end is not None]
     crowd = len(lane.flights) > 12 or _are_close(page, [flight.begin for flight in lane.flights])
     small = 5 if crowd else 9
+    landings = [page.scale(end) for end, _ in ends]
     for number, x in _folded(page, [flight.begin for flight in lane.flights if flight.begin is not None], 2 * small):
+        close = [place for place in landings if 0 <= place - x < small + 6]
+        x = max(close[0] - small - 6, page.left - 8) if close else x  # beside the outcome, not under it
         page.canvas.triangle(x, y, 5 if crowd else 6)
         if number > 1:
             page.canvas.text(x, y - 10, f"× {number}", "m halo", "middle")
-    for outcome in ("refreshed", "failed", "ended", "late"):
+    for outcome in ("refreshed", "failed", "ended", "overtaken"):
         moments = [end for end, flight in ends if flight.outcome == outcome]
         for _, x in _folded(page, moments, 2 * small):
             _landing(page.canvas, outcome, x, y, small)
@@ -166,7 +170,7 @@ def flights_lane(page: Page, lane: TokenLane, named: str) -> None:
 def _landing(canvas: Canvas, outcome: str, x: float, y: float, r: float) -> None:
     if outcome == "refreshed":
         canvas.disc(x, y, r)
-    elif outcome == "late":
+    elif outcome == "overtaken":
         canvas.late(x, y)
     else:
         canvas.refused(x, y, r - 1)
@@ -214,7 +218,8 @@ def _line(page: Page, line: Line, y: float) -> None:
         until = page.scale(line.end)
     canvas.level(x, until, y)
     canvas.bar(x, y, 4, name="line")
-    _marbles(page, line.marks, y, "f-call-fill k-call", "f-call")
+    over = _marbles(page, line.marks, y, "f-call-fill k-call", "f-call")
+    until = max(until, over + 7)  # an end at the moment of the last value stands after it
     match line.ending:
         case "completed":
             canvas.bar(until, y, 8, name="done")
@@ -233,12 +238,15 @@ def _beside(page: Page, x: float, y: float, words: str) -> None:
         page.canvas.text(x + 12, y + 4, words, "m halo")
 
 
-def _marbles(page: Page, marks: Sequence[Mark], y: float, pill: str, dot: str) -> None:
-    for marble in marbles_of(marks, page.scale, 4, lambda label: width_of(label, 11) + 14):
+def _marbles(page: Page, marks: Sequence[Mark], y: float, pill: str, dot: str) -> float:
+    """Draws them, and says where the last one ends."""
+    found = marbles_of(marks, page.scale, 4, lambda label: max(width_of(label, 11) + 10, 18), 2)
+    for marble in found:
         if marble.label:
             page.canvas.pill(marble.x, y, marble.half, marble.label, pill)
         else:
             page.canvas.dot(marble.x, y, 4, dot)
+    return found[-1].x + found[-1].half if found else page.left - 8
 
 
 def actions_lane(page: Page, marks: Sequence[Mark]) -> None:
@@ -271,7 +279,3 @@ def errors_lane(page: Page, marks: Sequence[Mark]) -> None:
     kinds = {mark.label for mark in marks}
     page.note(y + 4, count(len(marks), "error"), shorten(", ".join(sorted(kinds)), 40), "b")
     page.y += 42
-
-
-def last_flight(flights: Sequence[Flight]) -> Flight | None:
-    return flights[-1] if flights else None

@@ -96,7 +96,7 @@ def _crowd(page: Page, story: Story, rows: Sequence[Row], folded: bool) -> None:
         pitch, high = 11.0, 5.6
     for row in rows:
         y = page.y + pitch / 2
-        if row.number > 1:
+        if folded:
             page.canvas.text(page.left - 16, y + 4, times(row.number), "m soft", "end")
         _row(page, row, y, high)
         page.y += pitch
@@ -145,7 +145,8 @@ def _sums(page: Page, story: Story, rows: Sequence[Row], top: float, pitch: floa
     used = top
     for words, more, about in _told(story.calls):
         beside = [number for number, row in enumerate(rows) if row.way == about]
-        middle = top + pitch * (beside[0] + beside[-1] + 1) / 2 if about and beside else used
+        together = about and beside and beside[-1] - beside[0] < len(beside)
+        middle = top + pitch * (beside[0] + beside[-1] + 1) / 2 if together else used
         y = max(used, middle - 6)
         page.note(y + 10, words, more, "b")
         used = y + (42 if more else 26)

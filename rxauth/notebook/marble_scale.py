@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 #: Up to how many seconds a unit is used, how long it is, and its name.
-_UNITS = ((2.0, 0.001, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"), (345_600.0, 3600.0, "h"))
+_UNITS = ((0.001, 1e-6, "µs"), (2.0, 0.001, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"), (345_600.0, 3600.0, "h"))
 _DAY = (86_400.0, "d")
 
 
@@ -21,7 +21,7 @@ class Scale:
     @classmethod
     def of(cls, end: float, left: float, right: float) -> Scale:
         """The axis of a recording whose last event was at `end`: a little longer, so that what it led to is seen."""
-        return cls(max(end * 1.04, 0.001), left, right)
+        return cls(end * 1.04 if end > 1e-6 else 0.001, left, right)
 
     def __call__(self, at: float) -> float:
         return self.left + (self.right - self.left) * min(max(at / self.seconds, 0.0), 1.0)

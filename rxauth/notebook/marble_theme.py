@@ -21,10 +21,13 @@ LIGHT: Palette = {
     "good-fill": "#c9f0e0",
     "busy": "#a34f00",
     "busy-fill": "#ffe2c2",
+    "busy-mid": "#f0b67c",
     "bad": "#b3261e",
     "bad-fill": "#fde0dd",
+    "bad-mid": "#eda39c",
     "call": "#0a5ca8",
     "call-fill": "#d8e9fa",
+    "call-mid": "#9fc7ee",
     "idle-fill": "#f0f2f5",
 }
 DARK: Palette = {
@@ -38,20 +41,23 @@ DARK: Palette = {
     "good-fill": "#11392d",
     "busy": "#f2a641",
     "busy-fill": "#4a3110",
+    "busy-mid": "#70501f",
     "bad": "#ff8f87",
     "bad-fill": "#4a1e1c",
+    "bad-mid": "#7d3733",
     "call": "#6cb6ff",
     "call-fill": "#12304f",
+    "call-mid": "#23568a",
     "idle-fill": "#20262f",
 }
 
 #: The patterns of areas: the colour behind, the colour of the lines, the tile's size, the lines, and their width.
 PATTERNS: dict[str, tuple[str, str, int, str, float]] = {
     "waits": ("busy-fill", "busy", 6, "M-1 7L7 -1M-1 1L1 -1M5 7L7 5", 1.3),
-    "refreshing": ("busy-fill", "grid", 14, "M-2 16L16 -2", 3),
-    "expired": ("bad-fill", "edge", 8, "M0 0L8 8M8 0L0 8", 1),
-    "degraded": ("bad-fill", "edge", 6, "M0 3H6", 1.5),
-    "signing_in": ("call-fill", "grid", 9, "M4 0V9", 2.5),
+    "refreshing": ("busy-fill", "busy-mid", 14, "M-2 16L16 -2M-2 2L2 -2M12 16L16 12", 2.5),
+    "expired": ("bad-fill", "bad-mid", 10, "M0 0L10 10M10 0L0 10", 1),
+    "degraded": ("bad-fill", "bad-mid", 7, "M0 3H7", 1.5),
+    "signing_in": ("call-fill", "call-mid", 12, "M6 0V12", 2),
 }
 
 _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Liberation Sans',sans-serif"
@@ -85,9 +91,10 @@ def patterns(used: set[str]) -> str:
 
 
 def _colours(palette: Palette) -> str:
-    rules = [f".f-{name}{{fill:{colour}}}.k-{name}{{stroke:{colour}}}" for name, colour in palette.items()]
+    rules = [f".halo{{stroke:{palette['card']}}}"]
+    rules += [f".f-{name}{{fill:{colour}}}.k-{name}{{stroke:{colour}}}" for name, colour in palette.items()]
     rules.append(
-        f"text{{fill:{palette['text']}}}text.soft{{fill:{palette['soft']}}}.halo{{stroke:{palette['card']}}}"
+        f"text{{fill:{palette['text']}}}text.soft{{fill:{palette['soft']}}}"
         f".grid{{stroke:{palette['grid']}}}.line{{stroke:{palette['line']}}}.gate{{stroke:{palette['text']}}}"
         f".queue{{stroke:{palette['call']}}}.step{{stroke:{palette['busy']}}}.open{{fill:{palette['card']}}}"
     )

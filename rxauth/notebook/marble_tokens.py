@@ -23,7 +23,7 @@ from rxauth.state import AuthState, auth_reducer
 
 #: `signed_in`: there is a token, and when it expires is not known.
 PieceKind = Literal["signed_out", "signing_in", "signed_in", "fresh", "expired", "refreshing", "degraded"]
-FlightOutcome = Literal["refreshed", "failed", "ended", "late", "running"]
+FlightOutcome = Literal["refreshed", "failed", "ended", "overtaken", "running"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Piece:
 class Flight:
     """A refresh. `begin` is None for one that began before the recording, `end` for one that has not ended in it.
 
-    `late`: the user had logged out meanwhile, so whatever came of it counts for nothing.
+    `overtaken`: somebody signed out or in meanwhile (`error` says which), so what comes of it counts for nothing.
     """
 
     begin: float | None
@@ -132,12 +132,16 @@ class Life:
                 self._land(key, at, "ended", counts, class_name(cause))
             case SignedIn() if counts:
                 self._turns.append(Turn(at, "signed_in"))
+                self._overtake(at, "the next sign-in")
             case SignInFailed(error=error) if counts:
                 self._turns.append(Turn(at, "sign_in_failed", class_name(error)))
             case SignedOut() if counts:
                 self._turns.append(Turn(at, "signed_out"))
-                self._over += [replace(flight, end=at, outcome="late") for flight in self._open.values()]
-                self._open.clear()
+                self._overtake(at, "the logout")
+
+    def _overtake(self, at: float, why: str) -> None:
+        self._over += [replace(flight, end=at, outcome="overtaken", error=why) for flight in self._open.values()]
+        self._open.clear()
 
     def _land(
         self,
@@ -152,7 +156,7 @@ class Life:
             self._over.append(replace(flight or Flight(None), end=at, outcome=outcome, error=error))
             self._turns.append(Turn(at, outcome, error))
         elif flight is not None:
-            self._over.append(replace(flight, end=at, outcome="late", error=error))
+            self._over.append(replace(flight, end=at, outcome="overtaken", error="the next sign-in"))
 
     def _pieces(self, end: float) -> list[Piece]:
         pieces: list[Piece] = []

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rxauth.notebook.marble_calls import Call, Way
-from rxauth.notebook.marble_labels import count, length
+from rxauth.notebook.marble_labels import clean, count, length
 from rxauth.notebook.marble_streams import StreamLane
 from rxauth.notebook.marble_tokens import Flight, TokenLane
 from rxauth.notebook.story import Story
@@ -64,14 +64,14 @@ def refreshes(flights: tuple[Flight, ...]) -> str:
     if not flights:
         return "none"
     failed = sum(flight.outcome in ("failed", "ended") for flight in flights)
-    late = sum(flight.outcome == "late" for flight in flights)
-    fine = not failed and not late and all(flight.outcome == "refreshed" for flight in flights)
+    overtaken = sum(flight.outcome == "overtaken" for flight in flights)
     words = count(len(flights), "refresh", "refreshes")
-    if fine:
+    if len(flights) in (failed, overtaken):
+        return f"{words} ✕" if failed else f"{words}, overtaken"
+    if all(flight.outcome == "refreshed" for flight in flights):
         return f"{words} ✓"
-    if len(flights) == 1:
-        return f"{words} ✕" if failed else f"{words}, dropped" if late else f"{words}, running"
-    return words + (f", {failed} failed" if failed else "") + (f", {late} dropped" if late else "")
+    told = [f"{failed} ✕"] * bool(failed) + [f"{overtaken} overtaken"] * bool(overtaken)
+    return ", ".join([words, *told] if told else [words, "running"])
 
 
 def _gist(story: Story) -> str:
@@ -83,7 +83,8 @@ def _gist(story: Story) -> str:
     if any(turn.what == "signed_out" for turn in turns):
         return "signed out meanwhile" if story.calls else "signed out"
     if failed:
-        return "the refresh failed" if len(flights) == 1 else f"{failed} of {len(flights)} refreshes failed"
+        some = f"all {failed}" if failed == len(flights) else f"{failed} of {len(flights)}"
+        return f"{some} refreshes failed" if len(flights) > 1 else "the refresh failed"
     if flights:
         return "one refresh" if len(flights) == 1 else f"{len(flights)} refreshes"
     if any(turn.what == "sign_in_failed" for turn in turns):
@@ -105,9 +106,11 @@ def _sessions(story: Story) -> Iterator[str]:
     if gate:
         yield gate
     for lane in story.tokens[:FEW]:
-        told = list(_session(lane, bool(story.calls)))
-        if told:
-            yield (f"{shorten(lane.session, 20)}: " if len(story.tokens) > 1 else "") + ", ".join(told)
+        told = _session(lane, bool(story.calls))
+        if told and len(story.tokens) > 1:
+            yield f"{shorten(clean(lane.session), 20)}: {', '.join(told)}"
+        else:
+            yield from told
     if len(story.tokens) > FEW:
         yield f"{count(len(story.tokens) - FEW, 'more session')}"
 
@@ -127,22 +130,36 @@ def _gate(calls: tuple[Call, ...]) -> Iterator[str]:
         yield f"{number['unsent']} never sent"
 
 
-def _session(lane: TokenLane, has_calls: bool) -> Iterator[str]:
-    for what, words in (("signed_in", "signed in"), ("sign_in_failed", "the sign-in failed")):
-        turns = [turn for turn in lane.turns if turn.what == what]
-        if turns:
-            error = f" ({turns[-1].error})" if turns[-1].error else ""
-            yield f"{words} {_when([turn.at for turn in turns])}{error}"
+def _session(lane: TokenLane, has_calls: bool) -> list[str]:
+    """What happened to it, in the order in which it began."""
+    told: list[tuple[float, str]] = []
     if lane.flights:
-        yield _flights(lane.flights)
+        told.append((lane.flights[0].begin or 0.0, _flights(lane.flights)))
     elif has_calls and not lane.turns:
-        yield "no refresh"
-    ended = [turn for turn in lane.turns if turn.what == "ended"]
-    if ended:
-        yield f"the server ended the sign-in {_when([turn.at for turn in ended])} ({ended[-1].error})"
-    out = [turn.at for turn in lane.turns if turn.what == "signed_out"]
-    if out:
-        yield f"signed out {_when(out)}"
+        told.append((0.0, "no refresh"))
+    for what, words in _TURNS.items():
+        turns = [turn for turn in lane.turns if turn.what == what]
+        if turns and not (what in _told_by(lane.flights) and len(turns) == 1):
+            error = f" ({turns[-1].error})" if turns[-1].error else ""
+            told.append((turns[0].at, f"{words} {_when([turn.at for turn in turns])}{error}"))
+    return [words for _, words in sorted(told, key=lambda part: part[0])]
+
+
+def _told_by(flights: tuple[Flight, ...]) -> str:
+    """What a single refresh already says of itself."""
+    if len(flights) != 1:
+        return ""
+    return {"ended": "ended", "overtaken": "signed_out" if flights[0].error == "the logout" else ""}.get(
+        flights[0].outcome, ""
+    )
+
+
+_TURNS = {
+    "signed_out": "signed out",
+    "signed_in": "signed in",
+    "sign_in_failed": "the sign-in failed",
+    "ended": "the server ended the sign-in",
+}
 
 
 def _flights(flights: tuple[Flight, ...]) -> str:
@@ -152,12 +169,16 @@ def _flights(flights: tuple[Flight, ...]) -> str:
     failed = [flight for flight in flights if flight.outcome in ("failed", "ended")]
     if failed:
         errors = Counter(flight.error for flight in failed).most_common(1)[0][0]
-        parts.append(f"{len(failed)} of them failed ({errors})")
-    for outcome, words in (("late", "dropped"), ("running", "still running")):
+        parts.append(f"{_all(len(failed), len(flights))} failed ({errors})")
+    for outcome, words in (("overtaken", "overtaken"), ("running", "still running")):
         number = sum(flight.outcome == outcome for flight in flights)
         if number:
             parts.append(f"{number} {words}")
     return ", ".join(parts)
+
+
+def _all(some: int, every: int) -> str:
+    return ("both" if every == 2 else "all of them") if some == every else f"{some} of them"
 
 
 def _flight(flight: Flight) -> str:
@@ -168,9 +189,11 @@ def _flight(flight: Flight) -> str:
         case "failed":
             return f"one refresh, {when}, failed ({flight.error})"
         case "ended":
-            return f"one refresh, {when}, was refused"
-        case "late":
-            return f"one refresh, {when}, dropped because nobody was signed in any more"
+            return f"one refresh, {when}, was refused, which ended the sign-in ({flight.error})"
+        case "overtaken":
+            return (
+                f"one refresh, {_from_to(flight.begin, None)}, overtaken by {flight.error} at {length(flight.end or 0)}"
+            )
     return f"one refresh, {when}, is still running"
 
 

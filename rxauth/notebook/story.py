@@ -125,26 +125,23 @@ def _sort(at: float, event: Any, stream: Any, lives: dict[str, Life], calls: Cal
 
 def _gates(lanes: tuple[TokenLane, ...], calls: tuple[Call, ...]) -> tuple[Gate, ...]:
     """Which turns released somebody."""
-    gates: list[Gate] = []
-    for lane in lanes:
-        turns = sorted(lane.turns, key=lambda turn: turn.at)
-        times = [turn.at for turn in turns]
-        opened: dict[int, Gate] = {}
-        for call in calls:
-            if call.session != lane.session:
+    turns = {lane.session: sorted(lane.turns, key=lambda turn: turn.at) for lane in lanes}
+    times = {session: [turn.at for turn in those] for session, those in turns.items()}
+    opened: dict[tuple[str, int], Gate] = {}
+    for call in calls:
+        for number, span in enumerate(call.spans):
+            if span.kind != "waits" or call.session not in times:
                 continue
-            for number, span in enumerate(call.spans):
-                here = bisect.bisect_right(times, span.end + APART) - 1
-                if span.kind != "waits" or here < 0 or times[here] < span.begin - APART:
-                    continue
-                gate = opened.get(here) or Gate(times[here], 0, 0, _why(turns[here]))
-                passed = number + 1 < len(call.spans) or call.outcome in ("answered", "running")
-                left = call.outcome == "cancelled" and not passed
-                if not left:
-                    gate = replace(gate, passed=gate.passed + passed, refused=gate.refused + (not passed))
-                    opened[here] = gate
-        gates += opened.values()
-    return tuple(sorted(gates, key=lambda gate: gate.at))
+            here = bisect.bisect_right(times[call.session], span.end + APART) - 1
+            if here < 0 or times[call.session][here] < span.begin - APART:
+                continue
+            passed = number + 1 < len(call.spans) or call.outcome in ("answered", "running")
+            if passed or call.outcome != "cancelled":
+                turn = turns[call.session][here]
+                gate = opened.get((call.session, here)) or Gate(turn.at, 0, 0, _why(turn))
+                gate = replace(gate, passed=gate.passed + passed, refused=gate.refused + (not passed))
+                opened[call.session, here] = gate
+    return tuple(sorted(opened.values(), key=lambda gate: gate.at))
 
 
 def _why(turn: Turn) -> str:

@@ -20,7 +20,7 @@ WIDTH = NAMES + PLOT + SUMS + 2
 ROWS, BUNDLES, STREAMS, SUBSCRIBERS, SESSIONS = 24, 12, 16, 4, 6
 
 _PIECES = {
-    "signed_out": " ",
+    "signed_out": ".",
     "signing_in": "?",
     "signed_in": "=",
     "fresh": "=",
@@ -37,8 +37,9 @@ _LEGEND = {
         ("o", "new token"),
         ("!", "degraded"),
         ("?", "signing in"),
+        (".", "signed out"),
     ),
-    "refresh$": (("^", "starts"), ("o", "new token"), ("x", "failed"), ("?", "came too late")),
+    "refresh$": (("^", "starts"), ("o", "new token"), ("x", "failed"), ("?", "overtaken")),
     "calls": (
         ("/", "waits for the token"),
         (".", "queued"),
@@ -62,6 +63,7 @@ def write(story: Story, *, title: str | None = None) -> str:
     _calls(paper, story)
     _streams(paper, story)
     if story.actions:
+        paper.mark("streams", "*")
         paper.lane("actions", _marbles(paper.scale, story.actions, "-" * PLOT), count(len(story.actions), "action"))
     if story.errors:
         paper.mark("streams", "x")
@@ -140,7 +142,7 @@ def _generation(lane: TokenLane) -> str:
 
 def _flights(scale: Scale, flights: Sequence[Flight]) -> str:
     line = ["-"] * PLOT
-    signs = {"refreshed": "o", "failed": "x", "ended": "x", "late": "?"}
+    signs = {"refreshed": "o", "failed": "x", "ended": "x", "overtaken": "?"}
     for flight in flights:
         if flight.end is not None:
             line[_at(scale, flight.end)] = signs.get(flight.outcome, "-")
@@ -175,14 +177,14 @@ def _calls(paper: _Paper, story: Story) -> None:
 
 
 def _row(scale: Scale, row: Row, end: float) -> str:
-    line = [" "] * PLOT
+    line, is_open = [" "] * PLOT, row.outcome == "running"
     for stretches, sign in ((row.queued, "."), (row.waits, "/"), (row.flights, "=")):
         for begin, until in stretches:
-            _put(line, _at(scale, begin), PLOT - 1 if until >= end else _at(scale, until), sign)
+            _put(line, _at(scale, begin), PLOT - 1 if is_open and until >= end else _at(scale, until), sign)
     for at in row.refusals:
         line[_at(scale, at)] = "r"
     signs = {"answered": "o", "failed": "x", "running": ">"}
-    line[PLOT - 1 if row.outcome == "running" else _at(scale, row.end)] = signs.get(row.outcome, "|")
+    line[PLOT - 1 if is_open else _at(scale, row.end)] = signs.get(row.outcome, "|")
     return "".join(line)
 
 
@@ -214,11 +216,11 @@ def _marbles(scale: Scale, marks: Sequence[Mark], drawn: str, sign: str = ">", l
     """The values themselves where they have room, `*` where not; several in one place as `*` too."""
     line = list(drawn)
     places = [_at(scale, mark.at) for mark in sorted(marks, key=lambda mark: mark.at)]
-    labels = [mark.label for mark in sorted(marks, key=lambda mark: mark.at)]
+    labels = [mark.label.replace(" ", "_") for mark in sorted(marks, key=lambda mark: mark.at)]
     line[last] = sign
     for number, (here, label) in enumerate(zip(places, labels, strict=True)):
         free = (places[number + 1] if number + 1 < len(places) else last) - here
-        if label.isascii() and " " not in label and len(label) < free:
+        if label.isascii() and len(label) < free:
             line[here : here + len(label)] = label
         else:
             line[min(here, last - 1) if here == last and last > 0 else here] = "*"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from xml.sax.saxutils import escape
 
 from rxauth.notebook.marble_canvas import Canvas, n, width_of
 from rxauth.notebook.marble_folds import lanes, rows
-from rxauth.notebook.marble_labels import clean, count, length
+from rxauth.notebook.marble_labels import clean, count, length, wrapped
 from rxauth.notebook.marble_lanes import Page, actions_lane, errors_lane, flights_lane, stream_lane, token_lane
 from rxauth.notebook.marble_rows import PITCHES, calls_lane, waiting_lane
 from rxauth.notebook.marble_scale import Scale
@@ -59,7 +58,8 @@ def _page(story: Story, width: int) -> Page:
 def _head(page: Page, title: str, told: str) -> None:
     room = page.width - 2 * _PAD
     page.canvas.text(_PAD, 41, title, "h", room=room * 0.64)
-    lines = textwrap.wrap(clean(told), max(int(room / (12.5 * 0.53)), 20), max_lines=6, placeholder=" …")
+    lines = wrapped(clean(told), max(int(room / (12.5 * 0.53)), 20))
+    lines = lines if len(lines) <= 6 else [*lines[:5], f"{lines[5]} …"]
     for number, line in enumerate(lines):
         page.canvas.text(_PAD, 64 + 18 * number, line, "soft")
     page.y = 64 + 18 * len(lines) + 16

@@ -93,6 +93,10 @@ class _Growing:
     def finish(self, at: float, outcome: Outcome, why: str) -> None:
         self.end, self.outcome, self.why = at, outcome, why
 
+    def reopen(self) -> None:
+        """What looked like its end was none."""
+        self.end, self.outcome, self.why = None, "running", ""
+
     def call(self, last: float) -> Call:
         """What is known of it at the end of the recording."""
         end = max(last if self.end is None else self.end, self.begin)
@@ -141,7 +145,8 @@ class Calls:
     def _waits(self, at: float, event: CallWaits) -> None:
         call = self._get(event.caller, at)
         call.name_it(clean(str(event.asked_by)).partition("?")[0].partition(", answered")[0], event.session)
-        call.waits_since, call.end, call.outcome = at, None, "running"
+        call.reopen()
+        call.waits_since = at
 
     def _released(self, at: float, event: CallReleased) -> None:
         call = self._get(event.caller, 0.0)
@@ -164,7 +169,8 @@ class Calls:
         call.close_wait(at)
         if call.is_api:
             call.close_queue(at)
-        call.sent_at, call.end, call.outcome = at, None, "running"
+        call.reopen()
+        call.sent_at = at
 
     def _ended(self, at: float, event: RequestEnded) -> None:
         call = self._get(event.caller, 0.0)
@@ -180,7 +186,7 @@ class Calls:
     def _started(self, at: float, event: ApiStarted[Any]) -> None:
         call = self._get(event.id, at)
         call.is_api, call.name = True, call_label(event.call)
-        call.outcome, call.end = "running", None
+        call.reopen()
 
     def _answered(self, at: float, event: ApiSucceeded[Any]) -> None:
         self._over(at, event, "answered", str(getattr(event.response, "status_code", "")) or "answered")

@@ -103,3 +103,15 @@ def fit(text: str, room: int) -> str:
             break
         kept += char
     return kept + "…" * (room > 0)
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """The text in lines of at most so many columns of a terminal."""
+    lines: list[str] = []
+    for word in text.split():
+        word = fit(word, room)
+        if lines and columns(lines[-1]) + 1 + columns(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -196,7 +197,7 @@ def _before(event: SessionEvent) -> AuthState:
 def _expiry(state: AuthState, at: float, event: SessionEvent) -> float | None:
     """When the tokens expire, on the recording's clock, which said `at` when this event came."""
     remaining = state.tokens.remaining(event.at) if state.tokens is not None else None
-    return None if remaining is None else at + remaining
+    return None if remaining is None or not math.isfinite(remaining) else at + remaining
 
 
 def _split(state: AuthState, begin: float, end: float, expires: float | None) -> list[Piece]:

@@ -232,7 +232,8 @@ def _stream(lane: StreamLane) -> str:
     how = [f"failed ({why})"] * bool(ends["failed"])
     how += ["completed"] * bool(ends["completed"]) + ["was disposed"] * bool(ends["disposed"])
     how += ["goes on"] * bool(ends["open"])
-    return f"{shorten(lane.name, 20)} brought {count(lane.values, 'value')}{to} and {', '.join(how)}"
+    what = count(lane.values, "value") if lane.values else "nothing"
+    return f"{shorten(lane.name, 20)} brought {what}{to} and {', '.join(how)}"
 
 
 def _rest(story: Story) -> Iterator[str]:

@@ -20,6 +20,7 @@ from rxauth.notebook.text import write
 from rxauth.recorder import Recording, spy
 from rxauth.session import Session
 from rxauth.store import Store
+from rxauth.trace import ERRORS, SESSION
 
 
 class Marbles(Closing):
@@ -111,7 +112,7 @@ def marbles(
     given = (source, *others) if source is not None else others
     streams = {**_numbered(given), **named}
     if not streams:
-        raise TypeError("marbles() needs a recording, marbles(record(store)), or streams: marbles(typed=typed)")
+        raise TypeError("marbles() needs a recording or streams: marbles(recording), or marbles(typed=typed)")
     for name, stream in streams.items():
         _check_stream(name, stream)
     recording, subscriptions = Recording(), CompositeDisposable()
@@ -131,6 +132,8 @@ def _numbered(streams: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _check_stream(name: str, stream: Any) -> None:
+    if name in (SESSION, ERRORS):
+        raise ValueError(f"a stream can not be named {name!r}: that is a lane of its own; give it another keyword")
     if isinstance(stream, Observable) and not isinstance(stream, Store):
         return
     if isinstance(stream, Store | Session):

@@ -7,7 +7,6 @@ ahead of each other.
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +21,8 @@ from rxauth.recording import Event, Recording
 
 #: Seconds by which a release may seem to come before what caused it, because two threads noted them.
 APART = 0.001
+#: What is later, in seconds, is no time at all.
+FOREVER = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _moments(events: Iterable[Event]) -> list[tuple[float, Any, str]]:
     moments, known = [], 0.0
     for event in events:
         at = event.at
-        if isinstance(at, int | float) and math.isfinite(at):
+        if isinstance(at, int | float) and abs(at) <= FOREVER:  # false for NaN, too
             known = float(at)
         moments.append((known, event.action, event.stream))
     first = min((at for at, _, _ in moments), default=0.0)

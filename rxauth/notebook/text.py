@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from rxauth.notebook.marble_folds import Row, lanes, lines, rows, times
-from rxauth.notebook.marble_labels import columns, count, fit, length
+from rxauth.notebook.marble_labels import columns, count, fit, length, wrapped
 from rxauth.notebook.marble_scale import Scale
 from rxauth.notebook.marble_streams import Line, Mark
 from rxauth.notebook.marble_tokens import Flight, TokenLane
@@ -70,7 +70,7 @@ def write(story: Story, *, title: str | None = None) -> str:
         paper.lane("errors", _crosses(paper.scale, story.errors), count(len(story.errors), "error"))
     head = [fit(_one_line(title or headline(story)), WIDTH), ""]
     body = [*paper.lines, _axis(paper.scale)] if paper.lines else []
-    told = textwrap.wrap(sentence(story), WIDTH)
+    told = wrapped(sentence(story), WIDTH)
     return "\n".join(line.rstrip() for line in [*head, *body, "", *paper.legend(), *told]).strip("\n")
 
 
@@ -213,17 +213,19 @@ def _line(paper: _Paper, line: Line, end: float) -> str:
 
 
 def _marbles(scale: Scale, marks: Sequence[Mark], drawn: str, sign: str = ">", last: int = PLOT - 1) -> str:
-    """The values themselves where they have room, `*` where not; several in one place as `*` too."""
+    """The values themselves where they have room, `*` where not, and where several have one place."""
     line = list(drawn)
-    places = [_at(scale, mark.at) for mark in sorted(marks, key=lambda mark: mark.at)]
-    labels = [mark.label.replace(" ", "_") for mark in sorted(marks, key=lambda mark: mark.at)]
     line[last] = sign
-    for number, (here, label) in enumerate(zip(places, labels, strict=True)):
-        free = (places[number + 1] if number + 1 < len(places) else last) - here
-        if label.isascii() and len(label) < free:
-            line[here : here + len(label)] = label
-        else:
-            line[min(here, last - 1) if here == last and last > 0 else here] = "*"
+    labels: dict[int, list[str]] = {}
+    for mark in sorted(marks, key=lambda mark: mark.at):
+        here = _at(scale, mark.at)
+        # A value at the moment of the end stands before it.
+        labels.setdefault(max(here - 1, 0) if here == last else here, []).append(mark.label.replace(" ", "_"))
+    places = sorted(labels)
+    for here, following in zip(places, [*(place - 1 for place in places[1:]), last][: len(places)], strict=True):
+        label = labels[here][0]
+        shown = label if len(labels[here]) == 1 and label.isascii() and len(label) <= following - here else "*"
+        line[here : here + len(shown)] = shown
     return "".join(line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -102,29 +103,42 @@ class Marble:
 
 
 def marbles_of(
-    marks: Sequence[Mark], place: Callable[[float], float], dot: float, pill: Callable[[str], float], space: float = 3
+    marks: Sequence[Mark],
+    place: Callable[[float], float],
+    dot: float,
+    pill: Callable[[str], float],
+    *,
+    edges: Stretch = (-math.inf, math.inf),
+    space: float = 2,
 ) -> list[Marble]:
     """The marks as marbles that do not overlap: dots of radius `dot`, with a label where it fits.
 
-    `pill` says how wide a label is. Whatever else they measure is in the unit of `place`.
+    `pill` says how wide a label is, and a label stays between the `edges`. All is measured in the unit of `place`.
     """
+    low, high = edges
     stack: list[tuple[float, float, int, Mark]] = []
     for mark in sorted(marks, key=lambda mark: mark.at):
         new = (place(mark.at), dot, 1, mark)
         while stack and new[0] - new[1] < stack[-1][0] + stack[-1][1] + space:
             x, _, number, first = stack.pop()
             together = number + new[2]
+            half = max(dot, pill(times(together)) / 2)
             middle = (x * number + new[0] * new[2]) / together
-            new = (middle, max(dot, pill(times(together)) / 2), together, first)
+            new = (max(min(middle, high - half), low + half), half, together, first)
         stack.append(new)
     found: list[Marble] = []
     for here, (x, half, number, mark) in enumerate(stack):
-        label = times(number) if number > 1 else mark.label
-        wide = pill(label) / 2
-        left = stack[here - 1][0] + max(stack[here - 1][1], found[-1].half) if here else float("-inf")
-        right = stack[here + 1][0] - stack[here + 1][1] if here + 1 < len(stack) else float("inf")
-        fits = number > 1 or (x - wide >= left + space and x + wide <= right - space)
-        found.append(Marble(x, max(wide, dot) if fits else half, number, label if fits else "", mark))
+        if number > 1:
+            found.append(Marble(x, half, number, times(number), mark))
+            continue
+        wide = pill(mark.label) / 2
+        left = found[-1].x + found[-1].half + space if found else low
+        right = stack[here + 1][0] - stack[here + 1][1] - space if here + 1 < len(stack) else high
+        beside = max(min(x, high - wide), low + wide)
+        fits = left <= beside - wide and beside + wide <= right
+        found.append(
+            Marble(beside if fits else x, max(wide, dot) if fits else half, 1, mark.label if fits else "", mark)
+        )
     return found
 
 

@@ -240,7 +240,8 @@ def _beside(page: Page, x: float, y: float, words: str) -> None:
 
 def _marbles(page: Page, marks: Sequence[Mark], y: float, pill: str, dot: str) -> float:
     """Draws them, and says where the last one ends."""
-    found = marbles_of(marks, page.scale, 4, lambda label: max(width_of(label, 11) + 10, 18), 2)
+    edges = (page.left - 8, page.right + 8)
+    found = marbles_of(marks, page.scale, 4, lambda label: max(width_of(label, 11) + 10, 18), edges=edges)
     for marble in found:
         if marble.label:
             page.canvas.pill(marble.x, y, marble.half, marble.label, pill)

@@ -72,7 +72,7 @@ def _outcome(call: Call) -> str:
     waited = f", waited {length(call.waited)}" if call.way == "waited" else ""
     match call.outcome:
         case "answered" if call.why == "tokens":
-            return "got its token" + waited
+            return f"token after {length(call.waited)}"
         case "answered":
             return f"answered {call.why}".removesuffix(" answered") + waited
         case "failed":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from rxauth.notebook.marble_folds import Row, lanes, lines, rows, times
@@ -97,8 +96,19 @@ class _Paper:
         for kind, signs in _LEGEND.items():
             told = [f"{sign} {words}" for sign, words in signs if sign in self._used.get(kind, ())]
             if told:
-                found += textwrap.wrap(f"{kind + ':':<10}{'   '.join(told)}", WIDTH, subsequent_indent=" " * 10)
+                found += _together(f"{kind + ':':<10}", told)
         return [*found, ""] if found else []
+
+
+def _together(head: str, parts: list[str]) -> list[str]:
+    """The parts in lines, none of them divided; the first line begins with `head`, others with as much space."""
+    lines = [head + parts[0]]
+    for part in parts[1:]:
+        if columns(lines[-1]) + 3 + columns(part) <= WIDTH:
+            lines[-1] += f"   {part}"
+        else:
+            lines.append(" " * len(head) + part)
+    return lines
 
 
 def _one_line(text: str) -> str:

@@ -169,6 +169,11 @@ def test_a_marble_without_room_for_its_label_is_a_dot() -> None:
     assert [marble.label for marble in found] == ["", "b"]
 
 
+def test_a_label_stays_between_the_edges() -> None:
+    found = marbles_of([Mark(0, "first"), Mark(100, "last")], lambda at: at, 4, lambda label: 40, edges=(-8, 108))
+    assert [(marble.x - marble.half, marble.x + marble.half) for marble in found] == [(-8, 32), (68, 108)]
+
+
 def test_slivers_of_a_tokens_life_become_one_block() -> None:
     pieces = [Piece("fresh", 0, 5), *(Piece("refreshing", 5 + n / 100, 5 + (n + 1) / 100) for n in range(50))]
     assert [len(block.pieces) for block in blocks([*pieces, Piece("fresh", 5.5, 9)], 0.1)] == [1, 50, 1]

@@ -225,11 +225,7 @@ def oauth_token(told: Told) -> dict[str, Any]:
 
 
 async def in_tasks(client: Any, order: dict[str, Any]) -> list[int | BaseException]:
-    tasks = []
-    for number, url in enumerate(order["urls"]):
-        if number and order["stagger"]:
-            await asyncio.sleep(order["stagger"])
-        tasks.append(asyncio.create_task(client.get(url)))
+    tasks = [asyncio.create_task(client.get(url)) for url in order["urls"]]
     if order["cancel_first_after"] is not None:
         await asyncio.sleep(order["cancel_first_after"])
         tasks[0].cancel()
@@ -250,7 +246,6 @@ def in_threads(client: Any, order: dict[str, Any]) -> list[int | BaseException]:
 
     def send(number: int) -> None:
         barrier.wait()
-        time.sleep(order["stagger"] * number)
         try:
             results[number] = client.get(urls[number])
         except BaseException as error:

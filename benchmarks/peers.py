@@ -64,6 +64,7 @@ class PeerWay:
             "password": server.password,
         }
         runner = Path(__file__).with_name("peer_runner.py")
+        self.first_cancelled = threading.Event()
         self._client, self._url = client, server.url
         self._refresh_token: str | None = pair.refresh
         self._hung = False
@@ -76,9 +77,10 @@ class PeerWay:
     def refresh_token(self) -> str | None:
         return self._refresh_token
 
-    def calls(self, paths: list[str], *, stagger: float = 0.0, cancel_first_after: float | None = None) -> list[Result]:
-        urls = [self._url + path for path in paths]
-        order = {"urls": urls, "stagger": stagger, "cancel_first_after": cancel_first_after}
+    def calls(self, paths: list[str], *, cancel_first_after: float | None = None) -> list[Result]:
+        order = {"urls": [self._url + path for path in paths], "cancel_first_after": cancel_first_after}
+        if cancel_first_after is not None:  # the runner is another process, which does not say when it has done so
+            threading.Timer(2 * cancel_first_after, self.first_cancelled.set).start()
         line = None if self._hung else self._line(json.dumps(order))
         if line is None:
             return [Hang()] * len(paths)

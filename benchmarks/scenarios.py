@@ -21,8 +21,12 @@ Result = int | BaseException
 class Way(Protocol):
     """One way of calling, signed in with a pair of the server's."""
 
-    def calls(self, paths: list[str], *, stagger: float = 0.0, cancel_first_after: float | None = None) -> list[Result]:
-        """Make these calls at once, or each `stagger` seconds after the one before it."""
+    def calls(self, paths: list[str], *, cancel_first_after: float | None = None) -> list[Result]:
+        """Make these calls at once; cancel the first one so many seconds after it began."""
+
+    @property
+    def first_cancelled(self) -> threading.Event:
+        """Is set once the first call was cancelled."""
 
     @property
     def refresh_token(self) -> str | None:
@@ -97,6 +101,8 @@ def revoked(make: MakeWay) -> Outcome:
     with _server() as server:
         way = make(server, server.issue())
         server.revoke_access()
+        # Else who is slow to begin would find the new token, and be sent but once.
+        server.hold("/api/me/", until=lambda: len(server.api_calls) >= CALLERS)
         results = _call(way)
         return _outcome(
             server,
@@ -111,10 +117,12 @@ def late(make: MakeWay) -> Outcome:
     """a late 401"""
     with _server() as server:
         way = make(server, server.issue())
-        watcher = threading.Thread(target=_revoke_when_called, args=(server,), daemon=True)
-        watcher.start()
-        slow = "/api/slow/?seconds=1.2&check=late"
-        results = _call(way, [slow, "/api/me/"], stagger=0.4)
+        revoked = threading.Event()
+        threading.Thread(target=_revoke_when_slow, args=(server, revoked), daemon=True).start()
+        server.hold("/api/me/", until=revoked.is_set)
+        # The third request is the one with the new token: by then the refresh has landed.
+        server.hold("/api/slow/", until=lambda: len(server.api_calls) >= 3, at_most=3.0)
+        results = _call(way, ["/api/slow/?check=late", "/api/me/?check=late"])
         return _outcome(server, results, (server.posts == 1, "1 post"), (_all_ok(results), "2 x 200"))
 
 
@@ -122,7 +130,8 @@ def cancelled(make: MakeWay) -> Outcome:
     """first caller cancelled"""
     with _server() as server:
         way = make(server, server.issue(expired=True))
-        results = _call(way, cancel_first_after=0.1)
+        server.hold("/api/token/refresh/", "/oauth/token", until=way.first_cancelled.is_set)
+        results = _call(way, cancel_first_after=TOKEN_LATENCY / 2)
         return _outcome(
             server,
             results[1:],
@@ -141,7 +150,7 @@ def held(make: MakeWay) -> Outcome:
         results = _call(way, ["/api/slow/?seconds=1"] * 5)
         took = time.monotonic() - start
         arrived = [seen.at for seen in server.api_calls]
-        at_once = max(arrived) - min(arrived) < 2.0  # one after the other they come four seconds apart
+        at_once = max(arrived) - min(arrived) < 3.5  # one after the other they come four seconds apart
         outcome = _outcome(
             server, results, (server.posts == 0, "no post"), (_all_ok(results), "5 x 200"), (at_once, "nothing held")
         )
@@ -155,21 +164,20 @@ def _server() -> TokenServer:
     return TokenServer(token_latency=TOKEN_LATENCY)
 
 
-def _call(
-    way: Way, paths: list[str] | None = None, *, stagger: float = 0.0, cancel_first_after: float | None = None
-) -> list[Result]:
+def _call(way: Way, paths: list[str] | None = None, *, cancel_first_after: float | None = None) -> list[Result]:
     try:
-        calls = paths or ["/api/me/"] * CALLERS
-        return way.calls(calls, stagger=stagger, cancel_first_after=cancel_first_after)
+        return way.calls(paths or ["/api/me/"] * CALLERS, cancel_first_after=cancel_first_after)
     finally:
         way.close()
 
 
-def _revoke_when_called(server: TokenServer) -> None:
+def _revoke_when_slow(server: TokenServer, revoked: threading.Event) -> None:
+    """Revoke the access tokens as soon as the slow call is on the wire."""
     deadline = time.monotonic() + 10
-    while not server.api_calls and time.monotonic() < deadline:
+    while all(seen.path != "/api/slow/" for seen in server.api_calls) and time.monotonic() < deadline:
         time.sleep(0.005)
     server.revoke_access()
+    revoked.set()
 
 
 def _outcome(server: TokenServer, results: list[Result], *checks: tuple[bool, str]) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ class AsyncWay:
     """Calls made as tasks of one event loop."""
 
     def __init__(self, server: TokenServer, pair: Pair) -> None:
+        self.first_cancelled = threading.Event()
         self._runner = asyncio.Runner()
         self._server = server
         self._runner.run(self.open(pair))
@@ -42,8 +44,8 @@ class AsyncWay:
     async def shut(self) -> None:
         raise NotImplementedError
 
-    def calls(self, paths: list[str], *, stagger: float = 0.0, cancel_first_after: float | None = None) -> list[Result]:
-        return self._runner.run(self._all(paths, stagger, cancel_first_after))
+    def calls(self, paths: list[str], *, cancel_first_after: float | None = None) -> list[Result]:
+        return self._runner.run(self._all(paths, cancel_first_after))
 
     @property
     def refresh_token(self) -> str | None:
@@ -54,15 +56,13 @@ class AsyncWay:
         self._runner.run(self.shut())
         self._runner.close()
 
-    async def _all(self, paths: list[str], stagger: float, cancel_first_after: float | None) -> list[Result]:
-        tasks = []
-        for number, path in enumerate(paths):
-            if number and stagger:
-                await asyncio.sleep(stagger)
-            tasks.append(asyncio.create_task(self.send(path)))
+    async def _all(self, paths: list[str], cancel_first_after: float | None) -> list[Result]:
+        tasks = [asyncio.create_task(self.send(path)) for path in paths]
         if cancel_first_after is not None:
             await asyncio.sleep(cancel_first_after)
             tasks[0].cancel()
+            await asyncio.wait(tasks[:1])
+            self.first_cancelled.set()
         return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
@@ -152,30 +152,37 @@ class Threads:
     """Client + BearerAuth, from threads"""
 
     def __init__(self, server: TokenServer, pair: Pair) -> None:
+        self.first_cancelled = threading.Event()
         self.session = session_for(server, pair)
         self.client = httpx.Client(auth=BearerAuth(self.session), base_url=server.url, timeout=30)
 
-    def calls(self, paths: list[str], *, stagger: float = 0.0, cancel_first_after: float | None = None) -> list[Result]:
+    def calls(self, paths: list[str], *, cancel_first_after: float | None = None) -> list[Result]:
         results: list[Result] = [0] * len(paths)
         barrier = threading.Barrier(len(paths))
-        pause = threading.Event()
+        first_begins = threading.Event()
 
         def send(number: int) -> None:
             barrier.wait()
-            pause.wait(stagger * number)
             try:
+                if number == 0:
+                    first_begins.set()  # inside of the try: from here on a Ctrl-C may come
                 results[number] = self.client.get(paths[number]).status_code
             except BaseException as error:
                 results[number] = error
 
+        def interrupt() -> None:
+            first_begins.wait(60)
+            time.sleep(cancel_first_after or 0.0)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
         # A blocking call is cancelled by Ctrl-C, which reaches the main thread: so the first call is made there.
         threads = [threading.Thread(target=send, args=(number,), daemon=True) for number in range(1, len(paths))]
+        if cancel_first_after is not None:
+            threads.append(threading.Thread(target=interrupt, daemon=True))
         for thread in threads:
             thread.start()
-        if cancel_first_after is not None:
-            interrupt = (threading.main_thread().ident or 0, signal.SIGINT)
-            threading.Timer(cancel_first_after, signal.pthread_kill, interrupt).start()
         send(0)
+        self.first_cancelled.set()
         for thread in threads:
             thread.join(60)
         return results

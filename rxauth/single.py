@@ -42,7 +42,8 @@ class Single(Observable[T]):
 
     Who subscribes, or awaits, on a running event loop is called back on that loop, also behind `.pipe(...)`; anybody
     else in the thread that has the outcome. `.run()` blocks, which is allowed on the thread of a running loop too, but
-    raises `WouldDeadlock` on the thread that does the work. On trio it can be awaited as well.
+    raises `WouldDeadlock` on the thread that does the work, unless the outcome is there at once. On trio it can be
+    awaited as well.
     """
 
     def __init__(self, join: Join[T], runtime: Runtime | None = None, owner: object = None) -> None:
@@ -70,9 +71,10 @@ class Single(Observable[T]):
         def told(value: T | None, error: Exception | None) -> None:
             context.run(tell, settle, value, error) if late else settle(value, error)
 
-        leave = self._join(told, None if blocking else running_loop())
+        would_wait_for_itself = blocking and is_working(self._owner)
+        leave = self._join(_at_once(told) if would_wait_for_itself else told, None if blocking else running_loop())
         late = True
-        if blocking and is_working(self._owner):
+        if would_wait_for_itself:
             leave()
             observer.on_error(_would_deadlock())  # which nobody hears if the outcome was there at once
         return Disposable(leave)
@@ -108,10 +110,11 @@ class Single(Observable[T]):
             outcome.append((value, error))
             done.set()
 
-        leave = self._join(settle, None)
+        would_wait_for_itself = is_working(self._owner)
+        leave = self._join(_at_once(settle) if would_wait_for_itself else settle, None)
         try:
             if not outcome:
-                if is_working(self._owner):
+                if would_wait_for_itself:
                     raise _would_deadlock()
                 self._runtime.wait(done)
         finally:
@@ -177,6 +180,15 @@ def is_working(owner: object) -> bool:
 def is_fetching(owner: object) -> bool:
     """True inside a call of the refresher of `owner`."""
     return bool(_working.owners) and (owner, True) in _working.owners
+
+
+def _at_once(settle: Settle[T]) -> Settle[T]:
+    """`settle`, for what is there at once: not for what another thread brings so soon that nobody would notice.
+
+    Else who waits on the thread that does the work is told of it on a slow day only.
+    """
+    here = threading.get_ident()
+    return lambda value, error: settle(value, error) if threading.get_ident() == here else None
 
 
 def _would_deadlock() -> WouldDeadlock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any
@@ -12,6 +13,10 @@ from rxauth.runtime import Runtime
 from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Rotation, Verdict
 from rxauth.testing.wire import Answer, Request, json_answer
+
+
+#: How often a held answer asks whether it may go, in seconds.
+HELD_FOR = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,19 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Answers wait until `until()` holds, at most for so many seconds since their request came."""
+
+    until: Callable[[], object]
+    at_most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A request that was read and not answered yet. `latency` is how long the server takes, in seconds."""
 
     number: int
+    at: float
     request: Request
     fault: Fault
     latency: float
@@ -68,6 +82,7 @@ class Desk:
         self.script: deque[Fault] = deque()
         self.always: Fault | None = None
         self.reject_all: int | None = None
+        self.holds: dict[str, Hold] = {}
         self.recorded: list[Recorded] = []
         self._started = time.now().mono
 
@@ -84,7 +99,13 @@ class Desk:
             at = self._time.now().mono - self._started
             seen = Recorded(number, at, request.method, request.path, request.headers, request.body, 0)
             self.recorded.append(seen)
-        return Exchange(number, request, fault, latency, self._judge(request))
+        return Exchange(number, at, request, fault, latency, self._judge(request))
+
+    def is_held(self, exchange: Exchange) -> bool:
+        """Has this answer to wait? Who is about to answer asks again and again."""
+        hold = self.holds.get(exchange.request.path)
+        waited = self._time.now().mono - self._started - exchange.at
+        return hold is not None and waited < hold.at_most and not hold.until()
 
     def answer(self, exchange: Exchange) -> Answer:
         """Do what was asked, with the headers that every answer has."""

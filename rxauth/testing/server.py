@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from rxauth.closing import Closing
 from rxauth.runtime import Runtime
-from rxauth.testing.desk import Desk, Recorded, is_refresh
+from rxauth.testing.desk import Desk, Hold, Recorded, is_refresh
 from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Reuse, Rotation
 from rxauth.testing.sockets import Listener
@@ -102,6 +103,16 @@ class TokenServer(Closing):
     def always(self, fault: Fault | None) -> None:
         """Every request to the token endpoint that no script is for meets this."""
         self._desk.always = fault
+
+    def hold(self, *paths: str, until: Callable[[], object], at_most: float = 10.0) -> None:
+        """Answers on these paths wait until `until()` is true, at most for so many seconds since their request came.
+
+        For a test in real time that must not depend on how quick the machine is: `server.hold("/api/me/",
+        until=lambda: len(server.api_calls) >= 20)` has twenty calls on the wire at once. `until` is asked again and
+        again, on a thread of the server's.
+        """
+        for path in paths:
+            self._desk.holds[path] = Hold(until, at_most)
 
     def revoke_access(self) -> None:
         """Refuse every access token given out so far; the refresh tokens stay good."""

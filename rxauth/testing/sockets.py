@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 
-from rxauth.testing.desk import Desk
+from rxauth.testing.desk import HELD_FOR, Desk
 from rxauth.testing.faults import Fault
 from rxauth.testing.wire import Answer, Request, read_request, reset
 
@@ -65,6 +65,8 @@ class Listener:
             await self._closing.wait()
             return False
         await asyncio.sleep(exchange.latency)
+        while self._desk.is_held(exchange):
+            await asyncio.sleep(HELD_FOR)
         answer = self._desk.answer(exchange)
         if exchange.fault.wire == "reset_after":
             reset(writer)

@@ -9,7 +9,7 @@ from typing import cast
 import httpx
 
 from rxauth.runtime import Pending, Runtime
-from rxauth.testing.desk import Desk, Exchange
+from rxauth.testing.desk import HELD_FOR, Desk, Exchange
 from rxauth.testing.time import VirtualTime
 from rxauth.testing.wire import Answer, request_of
 
@@ -62,6 +62,8 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             if exchange.fault.wire == "never":
                 self._time.wait(self._time.latch())
             self._time.sleep(exchange.latency)
+            while self._desk.is_held(exchange):
+                self._time.sleep(HELD_FOR)
             return self._desk.answer(exchange)
 
         return self._time.io(work, "test-server")

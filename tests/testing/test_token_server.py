@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,6 +13,9 @@ import pytest
 
 from rxauth.refreshers.answers import parse_date
 from rxauth.testing import TokenServer, VirtualTime, faults
+
+#: How long anything may take in real time, in seconds, before a test fails.
+PATIENCE = 30.0
 
 #: Makes a server, and a client that reaches it.
 Make = Callable[..., tuple[TokenServer, httpx.Client]]
@@ -24,10 +28,10 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
         def make(**options: Any) -> tuple[TokenServer, httpx.Client]:
             if request.param == "url":
                 server = stack.enter_context(TokenServer(**options))
-                client = httpx.Client(base_url=server.url, timeout=0.5)
+                client = httpx.Client(base_url=server.url, timeout=PATIENCE)
             else:
                 server = stack.enter_context(TokenServer(**options, time=VirtualTime()))
-                client = httpx.Client(base_url="https://auth.example", transport=server.transport, timeout=0.5)
+                client = httpx.Client(base_url="https://auth.example", transport=server.transport, timeout=PATIENCE)
             return server, stack.enter_context(client)
 
         yield make
@@ -120,8 +124,13 @@ def test_faults_of_the_wire(make: Make, fault: Any, error: type[Exception], rota
     server, client = make()
     pair = server.issue()
     server.script(fault)
+    if error is httpx.ReadTimeout:
+        client.timeout = 0.5  # type: ignore[assignment]
     with pytest.raises(error):
         refresh(client, pair.refresh)
+    end = time.monotonic() + PATIENCE
+    while rotated and server.current_refresh == pair.refresh and time.monotonic() < end:
+        time.sleep(0.005)  # the client may have given up before the server had read its request
     assert (server.current_refresh != pair.refresh) is rotated
 
 
@@ -135,6 +144,38 @@ def test_a_client_that_gives_up_does_not_stop_the_server() -> None:
     assert (time.now().mono - began, server.current_refresh) == (3, pair.refresh)
     time.advance(7)
     assert server.current_refresh != pair.refresh
+
+
+def test_answers_are_held_until_the_test_says_so(make: Make) -> None:
+    server, client = make()
+    pair = server.issue()
+    asked: list[int] = []
+
+    def five_times() -> bool:
+        asked.append(server.requests[-1].status)
+        return len(asked) == 5
+
+    server.hold("/api/token/refresh/", until=five_times)
+    assert me(client, pair.access) == 200
+    assert asked == [], "other paths are not held"
+    assert refresh(client, pair.refresh).status_code == 200
+    assert asked == [0] * 5, "the server does its work afterwards"
+
+
+def test_no_answer_is_held_for_ever(make: Make) -> None:
+    server, client = make()
+    server.hold("/api/me/", until=lambda: False, at_most=0.05)
+    assert me(client, server.issue().access) == 200
+
+
+def test_twenty_calls_are_on_the_wire_at_once() -> None:
+    """However slow the machine is at starting them: each answer waits for the last one to arrive."""
+    with TokenServer() as server, httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+        access = server.issue().access
+        server.hold("/api/me/", until=lambda: len(server.api_calls) >= 20, at_most=PATIENCE)
+        with ThreadPoolExecutor(20) as threads:
+            assert list(threads.map(lambda _: me(client, access), range(20))) == [200] * 20
+        assert len(server.api_calls) == 20
 
 
 def test_odd_expiries_and_tokens_born_expired(make: Make) -> None:

@@ -278,7 +278,7 @@ class InvalidState(StoreError, TypeError):
 
 
 class MissingSlice(StoreError, TypeError):
-    """The store's state has no `AuthState` where the session looks for it."""
+    """The store's state has no `AuthState` where the session looks for it, or another session lives in that one."""
 
 
 class NoApiEpic(StoreError, LookupError):

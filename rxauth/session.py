@@ -92,14 +92,14 @@ class Session(Shown, Closing, Gatekeeper[S]):
             clock,
             numbers,
         )
-        _check_slice(self.store.state, self._select, name)
+        _check_slice(self.store, self._select, name)
+        self._start_with(tokens)  # which may raise: what listens to the store stays there for as long as it lives
         _sessions.add(self)
         self._subscriptions = [
             self.store.actions.of_type(Login, Logout, Refresh).subscribe(self._obey),
             # An app may end the sign-in without us, by resetting its state.
             self.store.select(lambda state: present(self._select(state))).subscribe(lambda _: self.abandon_if_gone()),
         ]
-        self._start_with(tokens)
         self._unwatch = self.storage.watch(self._look)
 
     # -- the gate --------------------------------------------------------------------------------------------------
@@ -180,6 +180,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
         that can not be reached is logged.
         """
         with self._lock:
+            if self._closed:
+                raise SessionClosed("the session is closed; make a new Session")
             auth, tokens = self.auth, self.auth.tokens
             gone = [sign_in for sign_in in (auth.sign_in, auth.pending) if sign_in]
             if gone:
@@ -202,6 +204,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     def explain(self) -> str:
         """Why is the session in this state: when, what for, who asked, and what to do next."""
+        if self._closed:
+            return f"session {self.name!r} is closed: it refreshes nothing any more; make a new Session"
         return explain(self.auth, self.name, self.runtime.now())
 
     def close(self) -> None:
@@ -334,10 +338,10 @@ def sessions_in(store: Store[Any]) -> list[Session[Any]]:
     return sorted((session for session in list(_sessions) if session.store is store), key=lambda session: session.name)
 
 
-def _check_slice(state: object, select: Callable[[Any], AuthState], name: str) -> None:
+def _check_slice(store: Store[Any], select: Callable[[Any], AuthState], name: str) -> None:
     fix = "give the state a field `auth: AuthState = AuthState()` and say Session(..., select=lambda state: state.auth)"
     try:
-        auth = select(state)
+        auth = select(store.state)
     except Exception as error:
         raise MissingSlice(f"select() failed on the store's state ({type(error).__name__}: {error}); {fix}") from None
     if not isinstance(auth, AuthState):
@@ -346,6 +350,12 @@ def _check_slice(state: object, select: Callable[[Any], AuthState], name: str) -
         raise MissingSlice(
             f"the slice belongs to the session {auth.session!r}, and this one is {name!r}; "
             f"start that slice with AuthState(session={name!r})"
+        )
+    if any(other.name == name and not other._closed for other in sessions_in(store)):
+        # Each would refresh by itself, with one refresh token: the server would take that for theft.
+        raise MissingSlice(
+            f"the slice belongs to a session {name!r} that is open; close() that one first, or give this one a slice "
+            "and a name of its own"
         )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer
-from rxauth.errors import InvalidTokens, MissingSlice, OriginNotAllowed
+from rxauth.errors import InvalidTokens, MissingSlice, OriginNotAllowed, SessionClosed
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,36 @@ def test_a_store_without_an_auth_slice(select: Any, says: str) -> None:
     store: Store[App] = Store(lambda state, action: state, App())
     with pytest.raises(MissingSlice, match=says):
         Session(refresh, store=store, select=select)
+
+
+def test_a_slice_in_which_another_session_lives() -> None:
+    """As when a notebook's cell is run again: two of them would spend one refresh token twice."""
+    store = Store(auth_reducer, AuthState())
+    first = Session(refresh, store=store, select=lambda state: state, tokens=Tokens("a", "r"))
+    with pytest.raises(MissingSlice, match=r"belongs to a session 'default' that is open; close\(\) that one first"):
+        Session(refresh, store=store, select=lambda state: state)
+    first.close()
+    second = Session(refresh, store=store, select=lambda state: state)
+    assert second.fresh().run().access == "a", "the sign-in is in the store, and goes on"
+    second.close()
+
+
+def test_a_session_that_was_refused_its_tokens_leaves_nothing_behind() -> None:
+    store = Store(auth_reducer, AuthState())
+    with pytest.raises(InvalidTokens):
+        Session(refresh, store=store, select=lambda state: state, tokens={"token": "x"})
+    with Session(refresh, store=store, select=lambda state: state, tokens=Tokens("a", "r")) as session:
+        assert session.fresh().run().access == "a"
+
+
+def test_a_session_that_is_closed_says_so() -> None:
+    session = Session(refresh, tokens=Tokens("a", "r"))
+    session.close()
+    begin: list[Callable[[], Any]] = [session.logout, lambda: session.sign_in(Tokens("b", "r"))]
+    for closed in (*begin, session.fresh().run, session.replace().run):
+        with pytest.raises(SessionClosed, match="make a new Session"):
+            closed()
+    assert "is closed" in session.explain()
 
 
 def test_a_refresher_that_is_none() -> None:

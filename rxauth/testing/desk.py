@@ -14,7 +14,6 @@ from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Rotation, Verdict
 from rxauth.testing.wire import Answer, Request, json_answer
 
-
 #: How often a held answer asks whether it may go, in seconds.
 HELD_FOR = 0.005
 

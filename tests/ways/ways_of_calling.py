@@ -141,21 +141,29 @@ class Httpx2(Way):
     def open(self) -> Any:
         options = self.options()
         if options["transport"] is not None:
-            options["transport"] = httpx2.MockTransport(self._forward)
+            options["transport"] = Forwarding(self.world.transport)
         return httpx2.AsyncClient(auth=BearerAuth2(self.session), **options)
 
     async def send(self, method: str, path: str, **body: Any) -> Any:
         return await self.client.request(method, path, **body)
 
-    async def _forward(self, asked: Any) -> Any:
+
+class Forwarding(httpx2.AsyncBaseTransport):
+    """httpx's transport for a client of httpx2."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, asked: Any) -> Any:
         forwarded = httpx.Request(
             asked.method,
             str(asked.url),
             headers=asked.headers.raw,
-            content=await asked.aread(),
+            # Not aread(), which would make a body that can be read only once one that can be sent again.
+            content=b"".join([chunk async for chunk in asked.stream]),
             extensions={"timeout": asked.extensions["timeout"]},
         )
-        answer = await self.world.transport.handle_async_request(forwarded)
+        answer = await self._transport.handle_async_request(forwarded)
         return httpx2.Response(answer.status_code, headers=answer.headers.raw, content=await answer.aread())
 
 

@@ -99,7 +99,7 @@ raise answer.extensions['rxauth']
         """
 def boom(action):
     raise ValueError('an epic with tokens in its hands')
-store = desk.store()
+store = Store(auth_reducer, AuthState(), report=lambda error, *about: desk.reported.append(error))
 store.add_epic(lambda actions, state: actions.of_type(SignedIn).pipe(ops.map(boom)))
 session = Session(lambda tokens: tokens, store=store, select=lambda state: state)
 await session.sign_in(desk.session().auth.tokens)

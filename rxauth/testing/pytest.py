@@ -15,7 +15,7 @@ from rxauth.testing.time import VirtualTime
 
 @pytest.fixture
 def virtual_time() -> VirtualTime:
-    """A clock that the test moves: `Session(..., runtime=virtual_time)`."""
+    """A clock that the test moves: `Session(..., time=virtual_time)`."""
     return VirtualTime()
 
 

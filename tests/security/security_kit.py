@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 from IPython.core.ultratb import VerboseTB
@@ -211,13 +211,19 @@ def _theirs(trace: TracebackType | None) -> TracebackType | None:
     return TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
+class Colourless(Traceback):
+    """Source code is not what holds secrets, and to colour whole files of it takes longer than all the rest."""
+
+    LEXERS: ClassVar = {".py": "text"}
+
+
 def everything_shown(error: BaseException) -> str:
     """All that the usual tools would print of an error and of the frames that it holds on to."""
     without_the_cell(error)
     texts = list(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     console = Console(file=io.StringIO(), width=400)
-    console.print(Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True,
-                                           locals_max_string=None, locals_max_length=None, extra_lines=0))  # fmt: skip
+    console.print(Colourless.from_exception(type(error), error, error.__traceback__, show_locals=True,
+                                            locals_max_string=None, locals_max_length=None, extra_lines=0))  # fmt: skip
     texts.append(console.file.getvalue())  # type: ignore[attr-defined]
     notebook = VerboseTB(theme_name="nocolor", include_vars=True)
     notebook.context = 9  # more lines of each frame than a notebook asks for, so more variables

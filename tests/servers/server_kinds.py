@@ -59,8 +59,8 @@ class Server:
         """End a session at the server, with all that it has."""
         raise NotImplementedError
 
-    def live(self, seconds: int) -> None:
-        """How long the access tokens live that are given out from now on."""
+    def short_lived(self, seconds: int) -> Tokens:
+        """A pair, got by hand, whose access token is good for so many seconds; its successors are for an hour."""
         raise NotImplementedError
 
     def counts(self) -> Counts:
@@ -79,7 +79,7 @@ class Server:
     def status(self, access: str | None) -> int:
         """What the API says to an access token, by hand."""
         assert access is not None
-        return httpx.get(self.me, verify=TLS, headers={"Authorization": f"Bearer {access}"}).status_code
+        return httpx.get(self.me, verify=TLS, headers={"Authorization": f"Bearer {access}"}, timeout=30).status_code
 
     def session(self, tokens: Tokens | None = None, *, options: dict[str, Any] | None = None, **how: Any) -> Session:
         return Session(self.refresher(**(options or {})), tokens=tokens, **how)
@@ -95,8 +95,8 @@ class SimpleJWT(Server):
 
     name = "simplejwt"
 
-    def __init__(self, life: float = 3600) -> None:
-        self.backend = backend(life=life, user=USER, password=PASSWORD)
+    def __init__(self) -> None:
+        self.backend = backend(life=3600, user=USER, password=PASSWORD)
         super().__init__(self.backend.url)
         self.stop, self.reset = self.backend.stop, self.backend.reset_counts  # type: ignore[method-assign]
 
@@ -111,14 +111,18 @@ class SimpleJWT(Server):
         return post(f"{self.url}/api/token/refresh/", json={"refresh": token})
 
     def expired(self, access: str) -> str:
-        claims = jwt.decode(access, options={"verify_signature": False})
-        return jwt.encode({**claims, "exp": 61, "iat": 1}, self.backend._secret, "HS256")
+        return self._ending(access, 61)
 
     def revoke(self, tokens: Tokens) -> None:
         self.backend.revoke()
 
-    def live(self, seconds: int) -> None:
-        """As long as it was started with."""
+    def short_lived(self, seconds: int) -> Tokens:
+        pair = self.log_in()
+        return Tokens(self._ending(pair.access, int(time.time()) + seconds), pair.refresh)
+
+    def _ending(self, access: str, exp: int) -> str:
+        claims = jwt.decode(access, options={"verify_signature": False})
+        return jwt.encode({**claims, "exp": exp, "iat": 1}, self.backend._secret, "HS256")
 
     def refused_calls(self) -> int:
         return self.backend.counts().unauthorized
@@ -153,7 +157,14 @@ class Started(Server):
         self.obey("reset")
 
     def live(self, seconds: int) -> None:
+        """How long the access tokens live that are given out from now on."""
         self.obey("live", seconds=seconds)
+
+    def short_lived(self, seconds: int) -> Tokens:
+        self.live(seconds)
+        pair = self.log_in()
+        self.live(3600)
+        return pair
 
     def refused_calls(self) -> int:
         return self.seen("/api/me/").get(self.refused_status, 0)

@@ -16,7 +16,7 @@ import pytest
 
 from rxauth import Session, Tokens
 from rxauth.errors import LoginFailed, NotSignedIn, RxAuthError, SessionExpired
-from tests.servers.server_kinds import Authlib, Counts, FlaskJWT, Server, SimpleJWT, Started
+from tests.servers.server_kinds import Authlib, Counts, FlaskJWT, Server
 from tests.servers.server_kit import PASSWORD, ROOT, USER, Outcome, in_threads, on_a_loop, until
 
 Calls = Callable[..., list[Outcome]]
@@ -99,24 +99,16 @@ def test_the_refresh_token_rotates_and_the_next_refresh_spends_the_new_one(serve
 
 def test_when_its_time_has_passed_the_token_is_refreshed(servers: dict[str, Server]) -> None:
     """In real time, on all servers at once: nobody but the clock ends these tokens."""
-    short_lived = SimpleJWT(life=2)
-    try:
-        running: list[Server] = [short_lived, *(server for server in servers.values() if isinstance(server, Started))]
-        sessions: list[tuple[Server, Session[Any], str]] = []
-        for server in running:
-            server.live(2)
-            server.reset()
-            session = server.session(leeway=0, refresh_ahead=0)
-            session.login(username=USER, password=PASSWORD).run()
-            server.live(3600)
-            sessions.append((server, session, session.auth.tokens.access))
-        for server, session, access in sessions:
-            until(lambda server=server, access=access: server.status(access) != 200, "the token to expire")
-            assert in_threads(server, session, 3) == [200] * 3, server.name
-            assert server.counts() == Counts(refreshes=1, logins=1), server.name
-            session.close()
-    finally:
-        short_lived.stop()
+    sessions: list[tuple[Server, Session[Any], str]] = []
+    for server in servers.values():
+        server.reset()
+        pair = server.short_lived(2)
+        sessions.append((server, server.session(pair, leeway=0, refresh_ahead=0), pair.access))
+    for server, session, access in sessions:
+        until(lambda server=server, access=access: server.status(access) != 200, "the token to expire")
+        assert in_threads(server, session, 3) == [200] * 3, server.name
+        assert server.counts() == Counts(refreshes=1, logins=1), server.name
+        session.close()
 
 
 def test_a_spent_refresh_token_ends_the_session_until_the_next_login(server: Server, calls: Calls) -> None:

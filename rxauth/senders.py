@@ -254,8 +254,22 @@ class ThreadSender(Sender):
         with self._lock:
             new = min(len(self._ready), self._limit - self._threads)
             self._threads += new
-        for _ in range(new):
-            self._session.runtime.spawn(self._work, "rxauth-call")
+        for started in range(new):
+            try:
+                self._session.runtime.spawn(self._work, "rxauth-call")
+            except RuntimeError as error:
+                self._do_without(new - started, error)
+                return
+
+    def _do_without(self, threads: int, error: RuntimeError) -> None:
+        """So many can not be started. Those that run do the rest; if there are none, nobody ever would."""
+        with self._lock:
+            self._threads -= threads
+            lost = [] if self._threads else list(self._ready)
+            if lost:
+                self._ready.clear()
+        for entry in lost:
+            self._fail(entry, error)
 
     def _work(self) -> None:
         while True:

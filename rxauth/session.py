@@ -196,8 +196,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
             flight.land()
 
         if gone:
-            self.runtime.spawn(finish, "rxauth-logout", linger=LINGER if self.storage.is_shared else 0.0)
-            self.notify()
+            try:
+                self.runtime.spawn(finish, "rxauth-logout", linger=LINGER if self.storage.is_shared else 0.0)
+            finally:  # out of threads or not: here nobody is signed in any more, and all are told
+                self.notify()
         else:
             flight.land()
         return Single(flight.join, self.runtime, self)

@@ -6,12 +6,14 @@ import asyncio
 import threading
 from typing import Any
 
+import httpx
 import pytest
 import reactivex
 from reactivex import Subject
 
-from rxauth import AuthState, Session, Store, Tokens, auth_reducer
-from rxauth.errors import CallCancelled, RefreshUnavailable, SessionClosed
+from rxauth import AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, call
+from rxauth.api import request
+from rxauth.errors import ApiNetworkError, CallCancelled, RefreshUnavailable, SessionClosed
 from rxauth.policies import OneAtATime
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
@@ -38,12 +40,13 @@ def test_a_store_that_closes_during_a_refresh_is_no_logout() -> None:
 
 
 class NoThreads(VirtualTime):
-    """Starts no flight while `broken`."""
+    """Starts no flight while `broken`, or nothing of another name."""
 
     broken = False
+    without = "rxauth-flight"
 
     def spawn(self, work: Any, name: str, *, linger: float = 0.0) -> None:
-        if self.broken and name == "rxauth-flight":
+        if self.broken and name == self.without:
             raise RuntimeError("can't start new thread")
         super().spawn(work, name, linger=linger)
 
@@ -75,6 +78,50 @@ def test_a_refresh_without_a_thread_fails_and_the_next_call_tries_again() -> Non
         session.fresh().run()
     time.broken = False
     assert session.fresh().run().access == "access-1"
+
+
+def test_calls_without_a_thread_fail_and_the_next_one_is_sent() -> None:
+    time = NoThreads()
+    time.without = "rxauth-call"
+    session = Session(FakeRefresher(time), tokens=pair(time), time=time)
+    client = httpx.Client(transport=httpx.MockTransport(lambda asked: httpx.Response(200, json=asked.url.path)))
+    session.store.add_epic(api_epic(client, session))
+    time.broken = True
+    for _ in range(3):
+        with pytest.raises(ApiNetworkError, match="can't start new thread"):
+            request(session.store, call(Request.get("https://api.example.com/a"), auth="none")).run()
+    time.broken = False
+    assert request(session.store, call(Request.get("https://api.example.com/b"), auth="none")).run() == "/b"
+
+
+def test_calls_for_which_there_is_one_thread_too_few_are_sent_by_the_others() -> None:
+    time = NoThreads()
+    time.without = "rxauth-call"
+    session = Session(FakeRefresher(time), time=time)
+
+    def answer(asked: httpx.Request) -> httpx.Response:
+        time.sleep(1)
+        return httpx.Response(200, json=asked.url.path)
+
+    session.store.add_epic(api_epic(httpx.Client(transport=httpx.MockTransport(answer)), session))
+    asked = [call(Request.get(f"https://api.example.com/{number}"), auth="none") for number in range(3)]
+    waiting = [request(session.store, asked[0])]
+    time.advance(0.1)
+    time.broken = True
+    waiting += [request(session.store, one) for one in asked[1:]]
+    assert [one.run() for one in waiting] == ["/0", "/1", "/2"]
+
+
+def test_a_logout_without_a_thread_is_told_to_everybody() -> None:
+    time = NoThreads()
+    time.without = "rxauth-logout"
+    session = Session(FakeRefresher(time), tokens=pair(time), time=time)
+    shown: list[str] = []
+    session.store.select(lambda auth: auth.status).subscribe(shown.append)
+    time.broken = True
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        session.logout()
+    assert shown == ["signed_in", "signed_out"]
 
 
 def test_a_late_refusal_of_adas_token_is_not_announced_to_bob() -> None:

@@ -1,0 +1,142 @@
+"""A Redis server of the test's own, on a free loopback port, and processes that share it."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+redis = pytest.importorskip("redis", reason="needs the package redis: pip install 'rxauth[redis]'")
+
+from rxauth.storage import Record  # noqa: E402
+from rxauth.tokens import Tokens  # noqa: E402
+
+PASSWORD = "s3cret-of-the-server"
+CHILD = Path(__file__).with_name("redis_child.py")
+
+
+def find_binary() -> str:
+    """The server's program; on Debian, as root, it is installed. Without it the tests are skipped, in CI they fail."""
+    found = shutil.which("redis-server")
+    if found is None and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "redis-server"]):
+            with suppress(subprocess.SubprocessError):
+                environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+                subprocess.run(command, capture_output=True, timeout=180, env=environment, check=False)
+        found = shutil.which("redis-server")
+    if found is None:
+        why = "needs the program redis-server: apt-get install redis-server"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return found
+
+
+class Server:
+    """redis-server with a directory and a port of its own. It can be stopped, killed and started again."""
+
+    def __init__(self, *options: str, password: str = "") -> None:
+        self._binary = find_binary()
+        self._directory = tempfile.mkdtemp(prefix="rxauth-redis-")
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.password = password
+        for last in (False, False, True):
+            self.port = _free_port()
+            try:
+                self.start()
+            except AssertionError:  # another test was quicker to take the port
+                if last:
+                    raise
+            else:
+                break
+
+    @property
+    def url(self) -> str:
+        return f"redis://{':' + self.password + '@' if self.password else ''}127.0.0.1:{self.port}/0"
+
+    @property
+    def client(self) -> Any:
+        """For the test itself, with redis-py's own settings."""
+        return redis.Redis(port=self.port, host="127.0.0.1", password=self.password or None, decode_responses=True)
+
+    def start(self) -> None:
+        """Start it, without the data of an earlier start unless the options say to keep it, and wait for it."""
+        settings = {"port": self.port, "bind": "127.0.0.1", "dir": self._directory, "save": '""', "appendonly": "no"}
+        settings |= {"daemonize": "no", "logfile": "redis.log", "loglevel": "warning"}
+        if self.password:
+            settings["requirepass"] = self.password
+        words = [word for name, value in settings.items() for word in (f"--{name}", str(value).strip('"'))]
+        self._process = subprocess.Popen([self._binary, *words, *self._options], stdout=subprocess.DEVNULL)
+        until(self._answers, "redis-server answers")
+
+    def kill(self) -> None:
+        """kill -9, by its process id."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def end(self) -> None:
+        self.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "redis-server ended at its start"
+        client = self.client
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+
+def serve(*options: str, password: str = "") -> Iterator[Server]:
+    """For a fixture: a server for as long as it lives."""
+    server = Server(*options, password=password)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def until(condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+    """Wait for something that another thread, process or the server does."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout:g} s: {what}"
+        time.sleep(0.01)
+
+
+def record(generation: int = 1, sign_in: str = "sign-in-1", **how: Any) -> Record:
+    tokens = Tokens(f"access-{sign_in}-{generation}", f"refresh-{sign_in}-{generation}", expires_at=2e9)
+    return Record(sign_in, generation, tokens, **how)
+
+
+def child(*words: object) -> subprocess.Popen[str]:
+    """Another process: see redis_child.py for what it can do."""
+    command = [sys.executable, str(CHILD), *map(str, words)]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def _free_port() -> int:
+    """A port that nobody listens on, low enough for a cluster's second one, 10,000 above it."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.randint(20_000, 32_000)))
+            return int(probe.getsockname()[1])

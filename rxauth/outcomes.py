@@ -145,15 +145,16 @@ class Outcomes(Generic[S]):
             self.store.commit(SignedOut(session=self.name, sign_in=sign_in, at=self.runtime.now()))
         self.notify()
 
-    def enter(self, tokens: Tokens) -> None:
-        """Somebody signed in in another process: as of now, this one is signed in as he is."""
+    def enter(self, tokens: Tokens) -> bool:
+        """Somebody signed in in another process: as of now, this one is signed in as he is, unless it is busy with a
+        login of its own. The caller notifies."""
         with self._lock:
             if self._closed or self.auth.pending or self.auth.sign_in == tokens.sign_in:
-                return
+                return False
             now = self.runtime.now()
             self.store.commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
             self.store.commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
-        self.notify()
+        return True
 
     def present(self) -> tuple[str, str]:
         return present(self.auth)

@@ -35,7 +35,7 @@ from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
 from rxauth.tokens import Tokens
-from rxauth.turn import take
+from rxauth.turn import look
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -272,7 +272,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             if record is None or record.tokens is None:
                 return
             pair = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
-            self.storage.adopt(pair)
+            self.storage.adopt(pair, record)
             spending = record.spending
         now = self.runtime.now()
         self.store.commit(SigningIn(session=self.name, sign_in=pair.sign_in, at=now))
@@ -284,10 +284,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     def _look(self) -> None:
         """The storage says that another process has changed the record."""
-        tokens = self.auth.tokens
         try:
-            if tokens is not None:
-                take(self, self.storage.news(tokens), tokens, None)
+            look(self)
         except Exception as error:
             self.store.report(error, f"session {self.name}, looking at what another process stored", None)
 

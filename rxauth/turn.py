@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import replace
 from typing import Any
@@ -51,6 +52,9 @@ class SharedRefreshRun(RefreshRun):
 
     def _take_turn(self) -> None:
         host, spent = self._host, self._spent
+        if not self._is_current():  # by now: the storage has told of what another process did
+            self._flight.land(*host.instead(spent.sign_in))
+            return
         try:
             news = host.storage.news(spent)
         except Exception as error:
@@ -62,7 +66,7 @@ class SharedRefreshRun(RefreshRun):
             return
         if news.record is not None and news.record.sign_in == spent.sign_in and news.record.spending is not None:
             self._doubted, self._tries = True, 1
-        unwritten = host.storage.note_spending(self._spent, host.runtime.now().wall)
+        unwritten = host.storage.note_spending(self._spent, host.runtime.now().wall, self._is_current)
         if unwritten is not None:
             self._without_storage(unwritten)
         elif host.storage.is_behind(self._spent):  # a login or a logout elsewhere came in between
@@ -83,31 +87,59 @@ class SharedRefreshRun(RefreshRun):
         assert news.record is not None
         assert news.record.tokens is not None
         ours = self._spent
-        self._spent = replace(news.record.tokens, sign_in=ours.sign_in, generation=ours.generation)
-        self._host.storage.adopt(self._spent, news.record)
+        later = replace(news.record.tokens, sign_in=ours.sign_in, generation=next_generation())
+        self._host.storage.adopt(later, news.record)
+        self._spent = replace(later, generation=ours.generation)
 
     def _look_again(self) -> None:
         if not take(self._host, self._host.storage.news(self._spent), self._spent, self._flight):
             self._unavailable("the stored record changes all the time")
 
     def _land(self, answer: Tokens) -> None:
-        host = self._host
         tokens = self._new(answer)
-        unsaved = host.storage.save(tokens, self._is_current)
-        if unsaved is None and host.storage.is_behind(tokens) and self._is_current():
-            # Somebody logged out, or in, while the post was under way, or the record was lost.
-            if take(host, host.storage.news(tokens), self._spent, self._flight):
-                host.drop(tokens)
-                return
-            unsaved = host.storage.save(tokens, self._is_current)
+        unsaved = self._store(tokens, self._spent, self._flight)
         self._publish(tokens, unsaved)
+        if unsaved is not None:
+            self._keep_trying(tokens)
+
+    def _store(self, tokens: Tokens, current: Tokens, flight: Flight[Tokens] | None) -> Exception | None:
+        """Save the pair while the session is at `current`. Returns the error, if it failed.
+
+        If somebody logged out, or in, while the post was under way, that holds here as well.
+        """
+        host = self._host
+        wanted = lambda: host.auth.generation == current.generation  # noqa: E731
+        try:
+            for _ in range(2):  # the record may have been lost
+                unsaved = host.storage.save(tokens, wanted)
+                if unsaved is not None or not wanted() or not host.storage.is_behind(tokens):
+                    return unsaved
+                if take(host, host.storage.news(tokens), current, flight):
+                    break
+        except Exception as error:
+            return error
+        return None
+
+    def _keep_trying(self, tokens: Tokens) -> None:
+        """Save the pair before the others may enter: they would find the one that is spent. Everybody here has it."""
+        host, runtime = self._host, self._host.runtime
+        end = runtime.now().mono + PATIENCE
+        for number in itertools.count(2):
+            pause = host.settings.pause_before(number, None, runtime.chance())
+            runtime.sleep(min(pause, end - runtime.now().mono))
+            unsaved = self._store(tokens, tokens, None)
+            if unsaved is None or runtime.now().mono >= end:
+                break
+        note_storage(host, tokens, unsaved)
+        host.notify()
 
     def _fail(self, failure: Failure) -> None:
         host, spent = self._host, self._spent
         if failure.kind == "final" and self._others_knew_better():
             return
         if failure.kind in ("transient", "misconfigured"):
-            host.storage.note_spending(spent, None)  # there was an answer, or nothing was sent: the pair is as it was
+            # There was an answer, or nothing was sent: the pair is as it was.
+            host.storage.note_spending(spent, None, self._is_current)
         super()._fail(failure)
 
     def _others_knew_better(self) -> bool:
@@ -141,6 +173,37 @@ class SharedRefreshRun(RefreshRun):
         self._give_up(error, Instant(now.wall + wait, now.mono + wait), in_doubt=False)
 
 
+def look(host: Host) -> None:
+    """The storage has told of a change: take it over, or if the record was lost, write it back."""
+    tokens = host.auth.tokens
+    if tokens is None:
+        return
+    news = host.storage.news(tokens)
+    if news.kind == "absent":
+        _write_back(host, tokens)
+    else:
+        take(host, news, tokens, None)
+
+
+def _write_back(host: Host, tokens: Tokens) -> None:
+    """In the section, where nobody else does so, nor brings a later pair."""
+    section, entered = host.storage.enter(host.settings.deadline)
+    host.runtime.wait(entered.done)
+    try:
+        entered.result()
+    except TimeoutError:
+        return  # somebody refreshes, and stores more than this
+    try:
+        news = host.storage.news(tokens)
+        if news.kind == "absent":
+            still = lambda: host.auth.generation == tokens.generation  # noqa: E731
+            note_storage(host, tokens, host.storage.catch_up(tokens, still))
+        else:
+            take(host, news, tokens, None)
+    finally:
+        host.storage.leave(section)
+
+
 def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -> bool:
     """Take over what another process did to the sign-in of `spent`; False when that is nothing.
 
@@ -152,10 +215,11 @@ def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -
             assert record is not None
             assert record.tokens is not None
             tokens = replace(record.tokens, sign_in=spent.sign_in, generation=next_generation())
-            host.storage.adopt(tokens, record)
             about: dict[str, Any] = {"session": host.name, "sign_in": spent.sign_in, "generation": spent.generation}
             refreshed = TokensRefreshed(**about, at=host.runtime.now(), tokens=tokens, counted=host.auth.counted)
             accepted = host.conclude(refreshed, flight)
+            if accepted:
+                host.storage.adopt(tokens, record)
             if flight is not None:
                 flight.land(*((tokens, None) if accepted else host.instead(spent.sign_in)))
             host.notify()
@@ -165,8 +229,9 @@ def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -
             assert record is not None
             assert record.tokens is not None
             tokens = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
-            host.storage.adopt(tokens, record)
-            host.enter(tokens)
+            if host.enter(tokens):
+                host.storage.adopt(tokens, record)
+                host.notify()
         case _:
             return False
     return True

@@ -39,9 +39,12 @@ class GuardedStorage:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._last: Latch | None = None
-        #: What the storage holds, by the numbers that all processes share, and which pair of this process that is.
+        #: What the storage holds, as far as is known, and the pair that this is, if it is one of ours.
         self._stored: Key | None = None
-        self._holds: Key | None = None
+        self._holds: Tokens | None = None
+        #: The last of the numbers that all processes share, for each sign-in that was stored: none of them goes back,
+        #: and a sign-in that was stored, and is not any more, does not come back.
+        self._numbers: dict[str, int] = {}
         self._account = self._endpoint = ""
 
     @property
@@ -65,11 +68,10 @@ class GuardedStorage:
             self._stored = record.key if record is not None else None
             return record
 
-    def adopt(self, tokens: Tokens, record: Record | None = None) -> None:
-        """These are the tokens of the record that was loaded, or of this one."""
-        if record is not None:
-            self._stored = record.key
-        self._holds = (tokens.sign_in, tokens.generation)
+    def adopt(self, tokens: Tokens, record: Record) -> None:
+        """This record is what is stored, and these are its tokens, under this session's own number."""
+        self._stored, self._holds = record.key, tokens
+        self._numbers[record.sign_in] = record.generation
 
     def enter(self, wait: float) -> tuple[AbstractContextManager[None], Pending[None]]:
         """Begin to enter the section in which this process alone may refresh; the caller waits, and leaves it."""
@@ -88,34 +90,45 @@ class GuardedStorage:
         """What others have done since this pair was stored. Raises what the storage raises."""
         with self._turn():
             record = self._limited(self._storage.load)
-            stored = self._stored
-            mine = stored is not None and stored[0] == tokens.sign_in
             if record is None:
                 self._stored = self._holds = None
                 return News("absent")
+            known = self._numbers.get(tokens.sign_in, 0)
             if record.tokens is None:
-                return News("over" if mine or record.sign_in == tokens.sign_in else "nothing", record)
+                return News("over" if known or record.sign_in == tokens.sign_in else "nothing", record)
             if record.sign_in != tokens.sign_in:
                 # Unless ours was never stored, in the place of who was there before.
-                return News("other" if mine else "nothing", record)
+                return News("other" if known else "nothing", record)
             if _same(record.tokens, tokens):
                 self.adopt(tokens, record)  # also when a save of ours came through after its time limit
                 return News("nothing", record)
-            later = stored is None or not mine or record.generation > stored[1]
-            return News("later" if later else "nothing", record)
+            if record.generation > known or self._is_overtaken(tokens):
+                return News("later", record)
+            # A storage that was set back holds a pair of before ours.
+            self._stored, self._holds = record.key, None
+            return News("nothing", record)
 
-    def note_spending(self, tokens: Tokens, since: float | None) -> Exception | None:
+    def note_spending(self, tokens: Tokens, since: float | None, wanted: Callable[[], bool]) -> Exception | None:
         """Write into the journal that this pair is being spent, or (None) that it is not. Returns the error, if any."""
         with self._turn():
-            return self._put(tokens, lambda: True, since)
+            return self._put(tokens, wanted, since)
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have `changed` called when others change the record, where the storage can say so; returns how to stop."""
         return self._storage.watch(changed) if isinstance(self._storage, WatchedStorage) else lambda: None
 
     def is_behind(self, tokens: Tokens) -> bool:
-        """True unless this pair is what was stored last: its save failed, or somebody else's came after it."""
-        return self._holds != (tokens.sign_in, tokens.generation)
+        """True unless this pair is what was stored last: its save failed, or somebody else's came after it.
+
+        Told by its text: two threads that take over what another process stored may have given it two numbers.
+        """
+        holds = self._holds
+        return holds is None or holds.sign_in != tokens.sign_in or not _same(holds, tokens)
+
+    def _is_overtaken(self, tokens: Tokens) -> bool:
+        """Is a pair stored that came to this session later than this one?"""
+        holds = self._holds
+        return holds is not None and holds.generation > tokens.generation and self.is_behind(tokens)
 
     def save(self, tokens: Tokens, wanted: Callable[[], bool]) -> Exception | None:
         """Store the pair in the place of its sign-in's last one, or else of whatever there is.
@@ -135,11 +148,15 @@ class GuardedStorage:
         return self._put(tokens, wanted, None)
 
     def _put(self, tokens: Tokens, wanted: Callable[[], bool], spending: float | None) -> Exception | None:
-        if not wanted():
+        sign_in, replaces = tokens.sign_in, self._stored
+        if replaces is not None and replaces[0] != sign_in:
+            replaces = None  # a new sign-in takes the place of whatever there is
+            if sign_in in self._numbers:
+                return None
+        if not wanted() or self._is_overtaken(tokens):
             return None
-        replaces = self._stored if self._stored is not None and self._stored[0] == tokens.sign_in else None
-        generation = 1 if replaces is None else replaces[1] + self.is_behind(tokens)
-        record = Record(tokens.sign_in, generation, tokens, self._account, self._endpoint, spending)
+        generation = self._numbers.get(sign_in, 0) + self.is_behind(tokens)
+        record = Record(sign_in, generation, tokens, self._account, self._endpoint, spending)
         try:
             stored = self._limited(lambda: self._storage.save(record, replaces))
         except Exception as error:

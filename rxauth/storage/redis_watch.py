@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 import threading
@@ -55,8 +54,12 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            with contextlib.suppress(*ERRORS, StorageError):
+            try:
                 self._listen()
+            except (*ERRORS, StorageError):
+                pass
+            except Exception as error:  # of the caller's client, if it was closed meanwhile: who hears of that here?
+                log.warning("rxauth: watching a token storage: the client raised %s", type(error).__name__)
             self._interrupted = True
             self._tried.set()
             self._stopped.wait(self._pause * random.uniform(0.5, 1.0))

@@ -39,7 +39,11 @@ class Wire:
         """What `ask` gets from the client. Raises one of ERRORS."""
         if self._closed:
             raise self._error("was closed, with this RedisStorage")
-        return ask(self._client)
+        try:
+            return ask(self._client)
+        finally:
+            if self._closed:  # meanwhile: the connection is back in the pool, and nobody else would close it
+                self._drop()
 
     def once(self, *words: Any) -> Any:
         """The answer to one command, tried once. Raises one of ERRORS."""
@@ -68,13 +72,18 @@ class Wire:
     def close(self) -> None:
         """Close the connections, without waiting for it. All calls fail from now on."""
         self._closed = True
-        if self._own:
-            self._client.connection_pool.disconnect()
+        self._drop()
 
     def hang_up(self, notices: Any) -> None:
-        """Close the client's pub/sub connection, also when this wire was closed, and it has connected again since."""
+        """Close the client's pub/sub connection, also when this wire was closed."""
         with contextlib.suppress(*ERRORS):
             notices.close()
+
+    def _drop(self) -> None:
+        """Close the connections that nobody uses. One under a reader in another thread must not be closed: redis-py
+        would fail in there in any way, or read from whatever gets the number of its socket next."""
+        if self._own:
+            self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _error(self, what: str) -> StorageError:
         return StorageError(f"the {self.where} {what}")

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from host_kit import FLAGS, NAMES, Lab, chromium, jupyterlab
+from host_kit import FLAGS, Lab, jupyterlab
+
+from tests.programs import missing, needed
 
 SIZE = {"width": 1320, "height": 1000}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    missing = None
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        missing = "playwright is not installed: pip install -e '.[dev]'"
-    path = None if missing else chromium()
-    if path is None:
-        why = missing or f"no Chromium ({', '.join(NAMES)}) was found: apt-get install chromium fonts-liberation"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
+        missing("needs the package playwright: pip install -e '.[dev]'")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = needed(*names, packages=("chromium", "fonts-liberation"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -30,17 +29,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def chromium() -> str | None:
-    """Chromium's path; on Debian, root installs it when it is missing."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found or os.geteuid() != 0 or not Path("/etc/debian_version").exists():
-        return found
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "chromium", "fonts-liberation"]):
-        subprocess.run(command, capture_output=True, check=False, timeout=600)
-    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def free_port() -> int:

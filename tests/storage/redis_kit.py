@@ -21,33 +21,17 @@ redis = pytest.importorskip("redis", reason="needs the package redis: pip instal
 
 from rxauth.storage import Record  # noqa: E402
 from rxauth.tokens import Tokens  # noqa: E402
+from tests.programs import needed  # noqa: E402
 
 PASSWORD = "s3cret-of-the-server"
 CHILD = Path(__file__).with_name("redis_child.py")
-
-
-def find_binary() -> str:
-    """The server's program; on Debian, as root, it is installed. Without it the tests are skipped, in CI they fail."""
-    found = shutil.which("redis-server")
-    if found is None and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "redis-server"]):
-            with suppress(subprocess.SubprocessError):
-                environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-                subprocess.run(command, capture_output=True, timeout=180, env=environment, check=False)
-        found = shutil.which("redis-server")
-    if found is None:
-        why = "needs the program redis-server: apt-get install redis-server"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    return found
 
 
 class Server:
     """redis-server with a directory and a port of its own. It can be stopped, killed and started again."""
 
     def __init__(self, *options: str, password: str = "") -> None:
-        self._binary = find_binary()
+        self._binary = needed("redis-server", packages=("redis-server",))
         self._directory = tempfile.mkdtemp(prefix="rxauth-redis-")
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None

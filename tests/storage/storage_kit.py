@@ -12,12 +12,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from rxauth.storage.protocol import Record
 from rxauth.tokens import Tokens
+from tests.programs import missing, needed
 
 CHILD = Path(__file__).with_name("file_child.py")
 WITH_A_SESSION = Path(__file__).with_name("session_child.py")
@@ -78,13 +79,6 @@ def names_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def missing(what: str) -> NoReturn:
-    """Skip the test that asks for this, but in continuous integration (CI is set), where nothing may be missing."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 def nobodys() -> Iterator[Path]:
     """For a fixture: a directory for a process that is not root; where the tests are not either, their own."""
     place = Path(tempfile.mkdtemp(prefix="rxauth-nobody-"))  # pytest's are in one that root alone can enter
@@ -111,9 +105,10 @@ def mounted(place: Path, size: str) -> Iterator[Path]:
 
 def secret_service() -> Iterator[str]:
     """For a fixture: the address of a D-Bus with an unlocked Secret Service, both of the test's own."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux has a Secret Service")
     for program in ("dbus-daemon", "gnome-keyring-daemon"):
-        if sys.platform != "linux" or shutil.which(program) is None:
-            missing(f"needs the program {program}: apt-get install dbus gnome-keyring")
+        needed(program, packages=("dbus", "gnome-keyring"))
     home = Path(tempfile.mkdtemp(prefix="rxauth-bus-"))
     (home / "bus.conf").write_text(BUS.format(path=home / "bus"))
     address = f"unix:path={home / 'bus'}"

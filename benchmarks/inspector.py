@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.hosts.host_kit import FLAGS, PATIENCE, Lab, chromium, jupyterlab, write_notebook
+from tests.hosts.host_kit import FLAGS, NAMES, PACKAGES, PATIENCE, Lab, jupyterlab, write_notebook
+from tests.programs import find
 
 SETUP = """
 import json, threading, time
@@ -80,7 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    path = chromium()
+    path = find(*NAMES, packages=PACKAGES)
     if path is None:
         raise SystemExit("no Chromium was found: apt-get install chromium fonts-liberation")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

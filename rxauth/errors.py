@@ -18,6 +18,7 @@
     ├── NotReplayable            a 401 whose request body can not be sent a second time
     ├── WouldDeadlock            a blocking wait on the thread that must do the work
     ├── InvalidTokens            a token answer, or a token, of the wrong shape
+    ├── StorageError             a token storage can not be used: InvalidRecord, ForeignRecord, UnsafeStorage
     ├── InvalidRecording         a recording that can not be read, or not be replayed
     ├── ApiError                 an `ApiCall` failed: ApiRequestError, ApiNetworkError, ApiStatusError, ApiDecodingError
     ├── CallCancelled, CallSkipped   what `await request(...)` raises for a call without an answer
@@ -199,6 +200,10 @@ class StorageError(RxAuthError):
 
 class InvalidRecord(StorageError):
     """What is stored is damaged, or was written by a newer version. It is left as it is."""
+
+
+class ForeignRecord(StorageError):
+    """What is stored are the tokens of another token endpoint. They are left as they are, and not sent to this one."""
 
 
 class UnsafeStorage(StorageError):

@@ -88,7 +88,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             name,
             store or cast("Store[S]", Store(auth_reducer, AuthState(session=name))),
             select or cast("Callable[[S], AuthState]", _whole),
-            GuardedStorage(storage or MemoryStorage(), clock, numbers.save_timeout),
+            GuardedStorage(storage or MemoryStorage(), clock, numbers.save_timeout, getattr(refresh, "endpoint", "")),
             clock,
             numbers,
         )

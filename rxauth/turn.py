@@ -13,7 +13,7 @@ from rxauth.flight import Flight
 from rxauth.refresh import Host, RefreshRun, next_generation, note_storage
 from rxauth.refreshers.answers import Failure, failure_of
 from rxauth.runtime import Instant
-from rxauth.storage.guarded import News
+from rxauth.storage.guarded import News, why
 from rxauth.tokens import Tokens
 
 log = logging.getLogger("rxauth")
@@ -159,9 +159,10 @@ class SharedRefreshRun(RefreshRun):
 
     def _without_storage(self, error: Exception) -> None:
         host = self._host
-        log.warning("rxauth: session %r: the token storage can not be used: %s", host.name, type(error).__name__)
+        what = f"{type(error).__name__}{why(error)}"
+        log.warning("rxauth: session %r: the token storage can not be used: %s", host.name, what)
         note_storage(host, self._spent, error)
-        self._unavailable(f"the token storage can not be used ({type(error).__name__})")
+        self._unavailable(f"the token storage can not be used ({what})")
 
     def _unavailable(self, why: str) -> None:
         """Nothing was posted, and nothing is before the next try."""

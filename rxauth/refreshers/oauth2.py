@@ -74,6 +74,7 @@ class OAuth2:
             self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
         elif client_id is not None:
             self._client = {CLIENT_ID: client_id, **({CLIENT_SECRET: client_secret} if client_secret else {})}
+        self.endpoint = without_password(token_url)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
 

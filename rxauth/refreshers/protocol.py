@@ -16,7 +16,8 @@ Answer: TypeAlias = Tokens | Mapping[str, Any]
 #: A function of the pair to spend, sync or async. It runs on a thread of the session's (an async one on a loop of its
 #: own there), so it needs an HTTP client of its own. It may have more to offer, as attributes:
 #: `login(**credentials) -> Answer`; `logout(tokens)`, which tells the server; `unattended`, true when `login()` needs
-#: nobody's credentials; `origins`, where its access tokens may go.
+#: nobody's credentials; `origins`, where its access tokens may go; `endpoint`, the one URL that may be sent the refresh
+#: tokens, which a storage keeps beside them.
 Refresher: TypeAlias = Callable[[Tokens], Answer | Awaitable[Answer]]
 
 

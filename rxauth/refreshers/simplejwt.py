@@ -41,6 +41,7 @@ class SimpleJWT:
         self._refresh_url = url + refresh_path
         self._logout_url = None if logout_path is None else url + logout_path
         self._endpoint = Endpoint(self._login_url, options, send="json", refresh_field=SIMPLEJWT_REFRESH)
+        self.endpoint = without_password(self._refresh_url)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, NamedTuple, TypeVar
 
+from rxauth.errors import StorageError
 from rxauth.runtime import Latch, Pending, Runtime
 from rxauth.storage.memory import MemoryStorage
+from rxauth.storage.owner import account_of, check_endpoint
 from rxauth.storage.protocol import Key, Record, SharedStorage, TokenStorage, WatchedStorage
 from rxauth.tokens import Tokens
 
@@ -33,7 +35,7 @@ class GuardedStorage:
     login that was overtaken can not land on top of the one that overtook it.
     """
 
-    def __init__(self, storage: TokenStorage, runtime: Runtime, timeout: float) -> None:
+    def __init__(self, storage: TokenStorage, runtime: Runtime, timeout: float, endpoint: str = "") -> None:
         self._storage = storage
         self._runtime = runtime
         self._timeout = timeout
@@ -45,7 +47,7 @@ class GuardedStorage:
         #: The last of the numbers that all processes share, for each sign-in that was stored: none of them goes back,
         #: and a sign-in that was stored, and is not any more, does not come back.
         self._numbers: dict[str, int] = {}
-        self._account = self._endpoint = ""
+        self._endpoint = endpoint if isinstance(endpoint, str) else ""
 
     @property
     def is_shared(self) -> bool:
@@ -64,7 +66,7 @@ class GuardedStorage:
     def load(self) -> Record | None:
         """The stored record. Raises what the storage raises."""
         with self._turn():
-            record = self._limited(self._storage.load)
+            record = self._load()
             self._stored = record.key if record is not None else None
             return record
 
@@ -84,12 +86,12 @@ class GuardedStorage:
         try:
             self._limited(lambda: section.__exit__(None, None, None))
         except Exception as error:
-            log.warning("rxauth: the storage's lock could not be given back: %s%s", type(error).__name__, _why(error))
+            log.warning("rxauth: the storage's lock could not be given back: %s%s", type(error).__name__, why(error))
 
     def news(self, tokens: Tokens) -> News:
         """What others have done since this pair was stored. Raises what the storage raises."""
         with self._turn():
-            record = self._limited(self._storage.load)
+            record = self._load()
             if record is None:
                 self._stored = self._holds = None
                 return News("absent")
@@ -156,11 +158,13 @@ class GuardedStorage:
         if not wanted() or self._is_overtaken(tokens):
             return None
         generation = self._numbers.get(sign_in, 0) + self.is_behind(tokens)
-        record = Record(sign_in, generation, tokens, self._account, self._endpoint, spending)
+        record = Record(sign_in, generation, tokens, account_of(tokens), self._endpoint, spending)
         try:
+            if replaces is None and self._endpoint:
+                self._load()  # what it would take the place of may not be ours to remove
             stored = self._limited(lambda: self._storage.save(record, replaces))
         except Exception as error:
-            log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, _why(error))
+            log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, why(error))
             return error
         if stored:
             self.adopt(tokens, record)
@@ -181,7 +185,11 @@ class GuardedStorage:
             try:
                 self._limited(lambda: self._storage.clear(sign_in))
             except Exception as error:
-                log.error("rxauth: the tokens of a session that is over are still stored: %s", type(error).__name__)
+                log.error(
+                    "rxauth: the tokens of a session that is over are still stored: %s%s",
+                    type(error).__name__,
+                    why(error),
+                )
                 return error
             return None
 
@@ -197,6 +205,9 @@ class GuardedStorage:
         finally:
             mine.set()
 
+    def _load(self) -> Record | None:
+        return check_endpoint(self._limited(self._storage.load), self._endpoint)
+
     def _limited(self, work: Callable[[], T]) -> T:
         pending = self._runtime.io(work, "rxauth-storage")
         if not self._runtime.wait(pending.done, self._timeout):
@@ -208,6 +219,8 @@ def _same(ours: Tokens, theirs: Tokens) -> bool:
     return (ours.access, ours.refresh) == (theirs.access, theirs.refresh)
 
 
-def _why(error: Exception) -> str:
-    """The operating system's word for it. Any other text may hold what was to be saved."""
+def why(error: Exception) -> str:
+    """Our own text, or the operating system's word for it. Any other text may hold what was to be saved."""
+    if isinstance(error, StorageError):
+        return f": {error}"
     return f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""

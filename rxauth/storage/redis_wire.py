@@ -115,8 +115,8 @@ class AsyncWire(Wire):
             return await answer if hasattr(answer, "__await__") else answer
 
         if self._home is not None and self._home.pid != os.getpid():
-            # In a forked child, where nobody gives the lock back. The parent's client must not be collected here: closing
-            # its connections, it would take them out of the selector that child and parent share.
+            # In a forked child, where nobody gives the lock back. The parent's client must not be collected here:
+            # closing its connections, it would take them out of the selector that child and parent share.
             _of_parents.append(self._home)
             self._lock, self._home = threading.Lock(), None
         with self._lock:  # whatever was asked before `close` is cancelled by it

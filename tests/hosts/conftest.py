@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_kit import FLAGS, Lab, jupyterlab
+from host_kit import FLAGS, NAMES, PACKAGES, Lab, jupyterlab
 
 from tests.programs import missing, needed
 
@@ -20,8 +20,7 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("needs the package playwright: pip install -e '.[dev]'")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = needed(*names, packages=("chromium", "fonts-liberation"))
+    path = needed(*NAMES, packages=PACKAGES)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from rxauth.errors import InvalidRecord, StorageError
 from rxauth.frames import concealed
 from rxauth.storage import codec
 from rxauth.storage.protocol import Key, Record
+from rxauth.storage.redis_clock import ServerClock
 from rxauth.storage.redis_lease import Keys, Lease, Turns
 from rxauth.storage.redis_watch import Watch
 from rxauth.storage.redis_wire import connect
@@ -29,6 +31,9 @@ TOMBSTONE: Final = 30 * 24 * 3600.0
 # A change is made in two steps. This side reads what is stored and judges it, so that what it does not understand is
 # never overwritten; then the script stores the new text if the old one is still there, else this side judges again.
 # The new text may be there already: the answer to the same call was lost, and it is repeated.
+
+# KEYS record. What is stored, and what time it is at the server, in seconds and microseconds.
+_LOOK = "return {redis.call('GET', KEYS[1]), redis.call('TIME')}"
 
 # KEYS record, fence; ARGV old ("" for none), new, the channel, who, the life in ms (0: for ever), the holder's token
 # ("" outside the section). A notice that may not be sent must not undo the change; a tombstone takes the place of a
@@ -61,8 +66,9 @@ class RedisStorage:
 
     * `key`: the record's name. Beside it stand the section's lock, its fencing token, its notice and the channel of
       changes: names with the same hash tag, so that in a cluster all live in one slot.
-    * `lease`: for how many seconds the section is one's own. Nobody renews it: whoever dies in it has left it when it
-      ends. Make it longer than a refresh may take, a session's `deadline` and a few seconds.
+    * `lease`: whoever dies in the section, or loses the server, has left it after this many seconds. While its holder
+      lives it is renewed, up to four times this long: the answer to a refresh may be late. Make it longer than a
+      session's `deadline`.
     * `timeout`: for how many seconds, about, one call tries. A lost connection, a failover (READONLY), a server that
       loads its data are tried again in that time, with growing pauses.
     * `tombstone`: for how many seconds it is remembered that a sign-in was cleared.
@@ -78,8 +84,11 @@ class RedisStorage:
     The server needs a `maxmemory-policy` of noeviction, else it may forget the lock or the record; and persistence
     (appendonly), else a restarted server is empty: `load` returns None, and the sessions store their pairs again. A
     failover to a replica that has not got the last write brings the pair before it back. The user needs the commands
-    EVAL, GET, SET, DEL, PTTL, PEXPIRE, HGET, HMGET, HSET, HINCRBY, RPUSH, BLPOP, PUBLISH, SUBSCRIBE and PING. The
-    tokens are stored in the clear: let only those read them who may use them, and use TLS (rediss://).
+    EVAL, GET, TIME, SET, DEL, PTTL, PEXPIRE, HGET, HMGET, HSET, HINCRBY, RPUSH, BLPOP, PUBLISH, SUBSCRIBE and PING.
+    The tokens are stored in the clear: let only those read them who may use them, and use TLS (rediss://).
+
+    The stored times are on the server's clock and come back on the reader's, so that the clocks of the machines that
+    share a sign-in need not agree.
     """
 
     @concealed
@@ -101,6 +110,7 @@ class RedisStorage:
         self._timeout = timeout
         self._tombstone = tombstone
         self._id = secrets.token_hex(8)
+        self._clock = ServerClock()
         self._held: Lease | None = None
         #: The hashes of what was read and written here: anything else that is stored is somebody else's.
         self._known: deque[int] = deque(maxlen=16)
@@ -141,15 +151,16 @@ class RedisStorage:
 
     @contextmanager
     def exclusive(self, wait: float) -> Iterator[None]:
-        """A section in which no other process, session or thread is, for `lease` seconds at most.
+        """A section in which no other process, session or thread is, while this process lives and reaches the server.
 
         Raises TimeoutError when it is not free within `wait` seconds. May be left by another thread than entered.
         """
         lease = self._turns.take(wait)
-        self._held = lease
+        self._held, left = lease, self._turns.renew(lease)
         try:
             yield
         finally:
+            left()
             if self._held == lease:
                 self._held = None
             self._turns.give_back(lease)
@@ -187,10 +198,12 @@ class RedisStorage:
         self._known.append(hash(text))
         if text is None:
             return "", None
-        return text, codec.loads(text, self._where)
+        return text, self._clock.from_server(codec.loads(text, self._where))
 
     def _get(self) -> str | None:
-        stored = self._wire.call("GET", self._keys.record)
+        sent = time.time()
+        stored, (seconds, micros) = self._wire.call("EVAL", _LOOK, 1, self._keys.record)
+        self._clock.learn(sent, int(seconds) + int(micros) / 1e6, time.time())
         if not isinstance(stored, bytes):
             return None if stored is None else str(stored)  # a str: from a client that decodes answers by itself
         try:
@@ -206,10 +219,10 @@ class RedisStorage:
             record = decide(stored)
             if record is None:
                 return False
-            new = codec.dumps(record)
+            new = codec.dumps(self._clock.to_server(record))
             self._known.append(hash(new))  # before it is stored, for a watch that looks in between
             life = 0 if record.tokens is not None else round(self._tombstone * 1000)
-            held = self._held if record.tokens is not None else None
+            held = self._held if record.tokens is not None and self._held and self._held.pid == os.getpid() else None
             answer = self._swap(old, new, life, held)
             if answer == "stored":
                 return True

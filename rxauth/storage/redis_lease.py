@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import secrets
+import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rxauth.errors import StorageError
@@ -14,6 +17,9 @@ from rxauth.storage.redis_wire import Wire
 
 #: How long one waits for a notice before one looks again by oneself, in seconds.
 SHORTEST_LOOK, LONGEST_LOOK = 0.2, 0.5
+
+#: How often a lease is renewed while it lasts, and how often in all: four leases long, with the first and the last.
+RENEWALS_PER_LEASE, RENEWALS = 3, 9
 
 #: How long the last holder is remembered, in seconds: one that stalls for longer could write again.
 FENCE_LIFE = 30 * 24 * 3600.0
@@ -30,6 +36,12 @@ local number = redis.call('HINCRBY', KEYS[2], 'number', 1)
 redis.call('HSET', KEYS[2], 'holder', ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return {number, 0}
+"""
+
+# KEYS lock; ARGV holder, lease in ms. A lock that was lost is not taken again: it may have been given back meanwhile.
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 # KEYS lock, turn; ARGV holder, lease in ms. The notice is for one who waits; without one it ends with a lease.
@@ -70,10 +82,12 @@ class Lease(NamedTuple):
 
     number: int
     holder: str
+    #: Not held in the child of a fork.
+    pid: int
 
 
 class Turns:
-    """Takes the section and gives it back. Nobody renews a lease: a holder that died has left when it ends."""
+    """Takes the section, keeps it while the holder lives, and gives it back."""
 
     def __init__(self, wire: Wire, keys: Keys, lease: float) -> None:
         self._wire = wire
@@ -88,7 +102,7 @@ class Turns:
             while True:
                 number, held = self._try(holder)
                 if number:
-                    return Lease(number, holder)
+                    return Lease(number, holder, os.getpid())
                 left = end - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"others have held the section of {self._where} for {wait:g} s")
@@ -96,6 +110,24 @@ class Turns:
         except BaseException:
             self._disown(holder)
             raise
+
+    def renew(self, lease: Lease) -> Callable[[], None]:
+        """Renew the lease, on a thread of its own, until what is returned is called; that does not wait.
+
+        Not for ever: a holder that hangs must not keep the others out for good.
+        """
+        left = threading.Event()
+
+        def work() -> None:
+            for _ in range(RENEWALS):
+                if left.wait(self._lease / RENEWALS_PER_LEASE):
+                    return
+                with contextlib.suppress(*ERRORS, StorageError):
+                    if not self._wire.once("EVAL", _RENEW, 1, self._keys.lock, lease.holder, _ms(self._lease)):
+                        return
+
+        threading.Thread(target=work, name="rxauth-redis-lease", daemon=True).start()
+        return left.set
 
     def give_back(self, lease: Lease) -> None:
         """Leave the section; nothing happens if it has become somebody else's. Raises StorageError."""

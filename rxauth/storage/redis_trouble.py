@@ -65,6 +65,8 @@ _BY_CLASS = {
     "OSError": _LOST,
     "EOFError": _LOST,
 }
+#: What a script may not do has no code in every version of the server.
+_IN_A_SCRIPT = re.compile("ACL failure in script|can't run this command")
 _CODE = re.compile(rf"\b({'|'.join(_BY_CODE)})\b")
 
 
@@ -73,6 +75,8 @@ def trouble_of(error: BaseException) -> Trouble:
     code = _CODE.search(str(error)) if isinstance(error, redis.ResponseError) else None
     if code is not None:
         return _BY_CODE[code[1]]
+    if _IN_A_SCRIPT.search(str(error)) and isinstance(error, redis.ResponseError):
+        return _FORBIDDEN
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_CLASS:
             return _BY_CLASS[kind.__name__]

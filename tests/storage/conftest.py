@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rxauth.storage.redis import RedisStorage
 from tests.storage.kinds import InAFile, InAKeyring, OnRedis, Place
+from tests.storage.redis_kit import Server, client_of, serve
 from tests.storage.storage_kit import secret_service
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Any]:
+def redis_server() -> Iterator[Server]:
     """A server without a password, which keeps what the tests leave there: use names of your own."""
-    from tests.storage.redis_kit import serve
-
     yield from serve()
 
 
@@ -36,3 +37,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             found = OnRedis(request.getfixturevalue("redis_server"))
     yield found
     found.leave()
+
+
+@pytest.fixture
+def make(redis_server: Server) -> Iterator[Callable[..., RedisStorage]]:
+    """Makes storages on an empty server, which are closed at the end; `how` is the client's kind."""
+    redis_server.client.flushall()
+    with ExitStack() as closing:
+
+        def storage(how: str = "url", **options: Any) -> RedisStorage:
+            made = RedisStorage(client_of(redis_server, how), **options)
+            closing.callback(made.close)
+            return made
+
+        yield storage

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 
+from rxauth.errors import StorageError
 from rxauth.storage.redis import RedisStorage
 
 
@@ -27,5 +28,19 @@ def hold(url: str, lease: str) -> None:
         time.sleep(600)
 
 
+def save_late(url: str, lease: str) -> None:
+    """Enter the section, say so, save when told to, and say what comes of it."""
+    storage = RedisStorage(url, lease=float(lease))
+    with storage.exclusive(10.0):
+        stored = storage.load()
+        assert stored is not None
+        print("in", flush=True)
+        sys.stdin.readline()
+        try:
+            print(storage.save(replace(stored, generation=stored.generation + 1), stored.key))
+        except StorageError as error:
+            print(error)
+
+
 if __name__ == "__main__":
-    {"count": count, "hold": hold}[sys.argv[1]](*sys.argv[2:])
+    {"count": count, "hold": hold, "save-late": save_late}[sys.argv[1]](*sys.argv[2:])

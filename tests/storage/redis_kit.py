@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+import redis.asyncio
 
-redis = pytest.importorskip("redis", reason="needs the package redis: pip install 'rxauth[redis]'")
-
-from rxauth.storage import Record  # noqa: E402
-from rxauth.tokens import Tokens  # noqa: E402
-from tests.programs import needed  # noqa: E402
+from rxauth.runtime import Pending, Runtime
+from rxauth.storage import Record
+from rxauth.storage.redis import RedisStorage
+from rxauth.tokens import Tokens
+from tests.programs import needed
 
 PASSWORD = "s3cret-of-the-server"
 CHILD = Path(__file__).with_name("redis_child.py")
@@ -64,6 +68,15 @@ class Server:
         words = [word for name, value in settings.items() for word in (f"--{name}", str(value).strip('"'))]
         self._process = subprocess.Popen([self._binary, *words, *self._options], stdout=subprocess.DEVNULL)
         until(self._answers, "redis-server answers")
+
+    def pause(self) -> None:
+        """It says nothing more, and keeps its connections (SIGSTOP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """kill -9, by its process id."""
@@ -116,6 +129,60 @@ def child(*words: object) -> subprocess.Popen[str]:
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def client_of(server: Server, how: str) -> Any:
+    settings = {"host": "127.0.0.1", "port": server.port, "password": server.password or None}
+    match how:
+        case "sync":
+            return redis.Redis(**settings)
+        case "asyncio":
+            return redis.asyncio.Redis(**settings)
+        case _:
+            return server.url
+
+
+CLIENTS = ("url", "sync", "asyncio")
+every_client = pytest.mark.parametrize("how", CLIENTS)
+
+
+@contextmanager
+def storing(client: Any, **options: Any) -> Iterator[RedisStorage]:
+    """A storage, which is closed at the end."""
+    storage = RedisStorage(client, **options)
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+class Told:
+    """A callback of a watch."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.times = 0
+        self.names: set[str] = set()
+        self._error = error
+
+    def __call__(self) -> None:
+        self.times += 1
+        self.names.add(threading.current_thread().name)
+        if self._error is not None:
+            raise self._error
+
+
+def listening(server: Server) -> int:
+    """How many watches there are."""
+    return int(server.client.pubsub_numsub("{rxauth:session}:changes")[0][1])
+
+
+def in_threads(works: list[Callable[[], Any]]) -> None:
+    """Do all of this at once, and raise what the first of them raises."""
+    runtime = Runtime()
+    pending: list[Pending[Any]] = [runtime.io(work, "test") for work in works]
+    for one in pending:
+        assert runtime.wait(one.done, 60.0)
+        one.result()
 
 
 def _free_port() -> int:

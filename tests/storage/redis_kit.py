@@ -34,9 +34,11 @@ CHILD = Path(__file__).with_name("redis_child.py")
 class Server:
     """redis-server with a directory and a port of its own. It can be stopped, killed and started again."""
 
-    def __init__(self, *options: str, password: str = "") -> None:
+    def __init__(self, *options: str, password: str = "", config: Path | None = None) -> None:
         self._binary = needed("redis-server", packages=("redis-server",))
         self._directory = tempfile.mkdtemp(prefix="rxauth-redis-")
+        #: With a configuration file it is a Sentinel.
+        self._words = [str(config), "--sentinel"] if config is not None else []
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.password = password
@@ -66,7 +68,9 @@ class Server:
         if self.password:
             settings["requirepass"] = self.password
         words = [word for name, value in settings.items() for word in (f"--{name}", str(value).strip('"'))]
-        self._process = subprocess.Popen([self._binary, *words, *self._options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [self._binary, *self._words, *words, *self._options], stdout=subprocess.DEVNULL
+        )
         until(self._answers, "redis-server answers")
 
     def pause(self) -> None:
@@ -101,9 +105,9 @@ class Server:
             client.close()
 
 
-def serve(*options: str, password: str = "") -> Iterator[Server]:
+def serve(*options: str, password: str = "", config: Path | None = None) -> Iterator[Server]:
     """For a fixture: a server for as long as it lives."""
-    server = Server(*options, password=password)
+    server = Server(*options, password=password, config=config)
     try:
         yield server
     finally:

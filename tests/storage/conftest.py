@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from rxauth.storage.file import FileStorage
 from rxauth.storage.redis import RedisStorage
 from tests.storage.kinds import InAFile, InAKeyring, OnRedis, Place
 from tests.storage.redis_kit import Server, client_of, serve
-from tests.storage.storage_kit import secret_service
+from tests.storage.storage_kit import record, secret_service
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +52,15 @@ def make(redis_server: Server) -> Iterator[Callable[..., RedisStorage]]:
             return made
 
         yield storage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "app" / "tokens"
+
+
+@pytest.fixture
+def stored(path: Path) -> Path:
+    """A path where a record is."""
+    FileStorage(path).save(record())
+    return path

@@ -6,10 +6,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-import pytest
+import keyrings.alt.file as alternatives
 
 from rxauth.storage import SharedStorage
 from rxauth.storage.file import FileStorage
+from rxauth.storage.keyring import KeyringStorage
+from rxauth.storage.redis import RedisStorage
 
 _numbers = count()
 
@@ -61,8 +63,6 @@ class InAKeyring:
         self.backend = backend or self._plain()
 
     def make(self) -> SharedStorage:
-        from rxauth.storage.keyring import KeyringStorage
-
         return KeyringStorage(
             "rxauth-tests",
             self.account,
@@ -86,7 +86,6 @@ class InAKeyring:
         pass
 
     def _plain(self) -> Any:
-        alternatives = pytest.importorskip("keyrings.alt.file", reason="needs the package keyrings.alt")
         backend = alternatives.PlaintextKeyring()
         backend.file_path = str(self.directory / "passwords")
         return backend
@@ -98,13 +97,11 @@ class OnRedis:
     def __init__(self, server: Any) -> None:
         self.server = server
         self.key = f"key-{next(_numbers)}"
-        self.made: list[Any] = []
+        self.made: list[RedisStorage] = []
 
     def make(self) -> SharedStorage:
-        from rxauth.storage.redis import RedisStorage
-
         self.made.append(RedisStorage(self.server.url, self.key, timeout=10.0))
-        return self.made[-1]  # type: ignore[no-any-return]
+        return self.made[-1]
 
     def plant(self, text: str) -> None:
         with self.server.client as client:

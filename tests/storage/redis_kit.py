@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -173,6 +174,26 @@ class Told:
         self.names.add(threading.current_thread().name)
         if self._error is not None:
             raise self._error
+
+
+def calls(storage: RedisStorage) -> list[Callable[[], Any]]:
+    return [
+        storage.load,
+        lambda: storage.save(record(1)),
+        lambda: storage.clear("sign-in-1"),
+        lambda: storage.exclusive(30.0).__enter__(),
+    ]
+
+
+def assert_no_secret(error: BaseException) -> None:
+    """Neither in the text of the error, nor in the variables that a report of it would show."""
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    kept = "".join(str(frame.locals) for frame in frames if not Path(frame.filename).name.startswith("test_"))
+    for secret in (PASSWORD, "refresh-sign-in"):
+        assert secret not in f"{error} {error!r} {error.args} {error.__dict__}"
+        assert secret not in kept
+    assert error.__cause__ is None
+    assert error.__context__ is None
 
 
 def listening(server: Server) -> int:

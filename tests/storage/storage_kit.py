@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from rxauth.storage.protocol import Record
+from rxauth.storage.protocol import Record, TokenStorage
 from rxauth.tokens import Tokens
 from tests.programs import missing, needed
 
@@ -65,6 +65,11 @@ def shown(error: BaseException) -> str:
                 texts += [f"{name}={value!r}" for name, value in frame.f_locals.items()]
         link = link.__cause__ or link.__context__
     return "\n".join(texts)
+
+
+def calls(storage: TokenStorage) -> list[Callable[[], object]]:
+    """load, and the two that write."""
+    return [storage.load, lambda: storage.save(record(2)), lambda: storage.clear("mine")]
 
 
 def become_nobody() -> None:

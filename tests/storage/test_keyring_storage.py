@@ -10,18 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keyring
+import keyrings.alt.file as alternatives
 import pytest
+from keyring.backends import SecretService, chainer, fail, null
 
-keyring = pytest.importorskip("keyring", reason="needs the package keyring: pip install 'rxauth[keyring]'")
-alternatives = pytest.importorskip("keyrings.alt.file", reason="needs the package keyrings.alt")
-
-from keyring.backends import SecretService, chainer, fail, null  # noqa: E402
-
-from rxauth.errors import InvalidRecord, StorageError, UnsafeStorage  # noqa: E402
-from rxauth.storage.keyring import KeyringStorage  # noqa: E402
-from tests.storage.storage_kit import collection, names_in, output, record, secret_service, shown, start  # noqa: E402
-
-bus = pytest.fixture(scope="module")(secret_service)
+from rxauth.errors import InvalidRecord, StorageError, UnsafeStorage
+from rxauth.storage.keyring import KeyringStorage
+from tests.storage.storage_kit import collection, names_in, output, record, secret_service, shown, start
 
 
 class Fickle(keyring.backend.KeyringBackend):

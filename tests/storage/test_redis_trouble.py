@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,8 +15,19 @@ import redis.asyncio
 from rxauth.errors import StorageError
 from rxauth.runtime import Runtime
 from rxauth.storage.redis import RedisStorage
-from rxauth.storage.redis_trouble import trouble_of
-from tests.storage.redis_kit import CLIENTS, PASSWORD, Server, client_of, every_client, record, serve, storing, until
+from tests.storage.redis_kit import (
+    CLIENTS,
+    PASSWORD,
+    Server,
+    assert_no_secret,
+    calls,
+    client_of,
+    every_client,
+    record,
+    serve,
+    storing,
+    until,
+)
 
 
 @pytest.fixture
@@ -36,26 +46,6 @@ def readable(storage: RedisStorage) -> bool:
         return storage.load() is not None
     except StorageError:
         return False
-
-
-def calls(storage: RedisStorage) -> list[Callable[[], Any]]:
-    return [
-        storage.load,
-        lambda: storage.save(record(1)),
-        lambda: storage.clear("sign-in-1"),
-        lambda: storage.exclusive(30.0).__enter__(),
-    ]
-
-
-def assert_no_secret(error: BaseException) -> None:
-    """Neither in the text of the error, nor in the variables that a report of it would show."""
-    frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
-    kept = "".join(str(frame.locals) for frame in frames if frame.filename != __file__)
-    for secret in (PASSWORD, "refresh-sign-in"):
-        assert secret not in f"{error} {error!r} {error.args} {error.__dict__}"
-        assert secret not in kept
-    assert error.__cause__ is None
-    assert error.__context__ is None
 
 
 class TestNoServer:
@@ -200,107 +190,6 @@ class TestSlowServer:
                 pass
             with other.exclusive(0.0):
                 pass
-
-
-class TestRefusals:
-    @pytest.mark.parametrize("password", ["wr0ng-password", None])
-    def test_a_wrong_password(self, server: Server, password: str | None) -> None:
-        settings = {"host": "127.0.0.1", "port": server.port, "password": password}
-        for client in (redis.Redis(**settings), redis.asyncio.Redis(**settings)):
-            with storing(client) as storage:
-                for call in calls(storage):
-                    with pytest.raises(StorageError, match="refuses the password, or wants one") as raised:
-                        call()
-                    assert "wr0ng" not in f"{raised.value!r} {storage!r}"
-
-    def test_a_full_server(self, server: Server) -> None:
-        with storing(server.url) as storage:
-            storage.save(record(1))
-            server.client.config_set("maxmemory-policy", "noeviction")
-            server.client.config_set("maxmemory", 1)
-            for call in (lambda: storage.save(record(2), ("sign-in-1", 1)), lambda: storage.exclusive(1.0).__enter__()):
-                with pytest.raises(StorageError, match="OOM") as raised:
-                    call()
-                assert_no_secret(raised.value)
-            assert storage.load() == record(1)
-            storage.clear("sign-in-1")
-            stored = storage.load()
-        assert stored is not None
-        assert stored.tokens is None, "a logout needs no room"
-
-    def test_a_full_server_lets_a_section_be_left(self, server: Server) -> None:
-        with storing(server.url) as storage:
-            with storage.exclusive(1.0):
-                server.client.config_set("maxmemory", 1)
-            server.client.config_set("maxmemory", 0)
-            with storage.exclusive(0.0):
-                pass
-
-    def test_a_failover_is_sat_out_or_named(self, server: Server) -> None:
-        with storing(server.url, timeout=0.4) as hasty, storing(server.url, timeout=30.0) as patient:
-            patient.save(record(1))
-            server.client.execute_command("REPLICAOF", "127.0.0.1", "1")
-            with pytest.raises(StorageError, match="read-only replica") as raised:
-                hasty.save(record(2), ("sign-in-1", 1))
-            assert_no_secret(raised.value)
-            promoted = threading.Timer(0.3, lambda: server.client.execute_command("REPLICAOF", "NO", "ONE"))
-            promoted.start()
-            assert patient.save(record(2), ("sign-in-1", 1))
-            promoted.join()
-
-    def test_a_user_without_the_permission(self, server: Server) -> None:
-        server.client.execute_command("ACL", "SETUSER", "weak", "on", ">weak-pass", "~*", "&*", "+@all", "-eval")
-        with storing(f"redis://weak:weak-pass@127.0.0.1:{server.port}") as storage:
-            with pytest.raises(StorageError, match="NOPERM") as raised:
-                storage.save(record(1))
-            assert_no_secret(raised.value)
-            assert "weak" not in str(raised.value)
-
-    def test_a_user_who_may_not_publish_still_saves(self, server: Server) -> None:
-        commands = "+eval +get +time +set +del +pttl +pexpire +hget +hmget +hset +hincrby +rpush +blpop +publish +ping"
-        server.client.execute_command("ACL", "SETUSER", "mute", "on", ">mute-pass", "~*rxauth*", *commands.split())
-        with storing(f"redis://mute:mute-pass@127.0.0.1:{server.port}") as storage:
-            with storage.exclusive(1.0):
-                assert storage.save(record(1))
-            storage.clear("sign-in-1")
-
-    def test_the_commands_that_the_docstring_names_are_enough(self, server: Server) -> None:
-        doc = " ".join((RedisStorage.__doc__ or "").split())
-        named = doc.partition("needs the commands ")[2].partition(". The tokens")[0].replace(" and ", ", ").split(", ")
-        words = [f"+{name.lower()}" for name in named]
-        server.client.execute_command("ACL", "SETUSER", "app", "on", ">app-pass", "~*rxauth*", "&*rxauth*", *words)
-        told = threading.Event()
-        with storing(f"redis://app:app-pass@127.0.0.1:{server.port}") as storage, storing(server.url) as other:
-            storage.watch(told.set)
-            with storage.exclusive(1.0):
-                assert storage.save(record(1))
-                with pytest.raises(TimeoutError), storage.exclusive(0.3):
-                    pass
-            other.clear("sign-in-1")
-            assert told.wait(20.0)
-
-    @pytest.mark.parametrize("code", ["LOADING", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "WEIRD"])
-    def test_a_servers_own_words_are_not_shown(self, code: str) -> None:
-        trouble = trouble_of(redis.ResponseError(f"{code} args beginning with: {PASSWORD!r} refresh-1"))
-        assert PASSWORD not in trouble.text
-        assert "refresh" not in trouble.text
-
-    @pytest.mark.parametrize(
-        "url",
-        [f"redis://:{PASSWORD}/x@localhost:port", f"redis://:a:{PASSWORD}@[::1", f"{PASSWORD}://here", PASSWORD],
-    )
-    def test_a_url_that_can_not_be_read_is_not_shown(self, url: str) -> None:
-        with pytest.raises(ValueError, match="no Redis URL") as raised:
-            RedisStorage(url)
-        assert_no_secret(raised.value)
-
-    def test_no_repr_shows_the_password(self, server: Server) -> None:
-        for how in CLIENTS:
-            with storing(client_of(server, how)) as storage:
-                storage.load()
-                shown = f"{storage!r} {vars(storage)!r} {vars(storage._wire)!r}"
-                assert f":{server.port}/0" in shown
-                assert PASSWORD not in shown
 
 
 @contextmanager

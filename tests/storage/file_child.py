@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,6 +68,41 @@ def fork(path: str) -> None:
         print("free")
     os.close(write)
     os.waitpid(child, 0)
+
+
+def orphan(path: str) -> None:
+    """Have a child that dies in the section (kill -9) and leaves one of its own; say whether it is free then."""
+    read, write = os.pipe()
+    dying = os.fork()
+    if dying == 0:
+        with FileStorage(path).exclusive(1.0):
+            if os.fork() == 0:
+                os.close(write)
+                os.read(read, 1)  # until the first of us closes its end
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(dying, 0)
+    with FileStorage(path).exclusive(1.0):
+        print("free")
+
+
+def threads(path: str) -> None:
+    """Count on two threads and, meanwhile, in forks of this process; say how far."""
+    FileStorage(path).save(record(0))
+    counting = [threading.Thread(target=count, args=(path, "30")) for _ in range(2)]
+    for thread in counting:
+        thread.start()
+    children = []
+    for _ in range(4):
+        children.append(os.fork())
+        if children[-1] == 0:
+            count(path, "5")
+            os._exit(0)
+    for thread in counting:
+        thread.join()
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    stored = FileStorage(path).load()
+    print(*statuses, stored and stored.generation)
 
 
 def readonly(path: str) -> None:
@@ -157,5 +193,5 @@ def _die(number: int, moment: str) -> None:
 
 
 if __name__ == "__main__":
-    whats = (count, show, hold, fork, readonly, full, crash)
+    whats = (count, show, hold, fork, orphan, threads, readonly, full, crash)
     {what.__name__: what for what in whats}[sys.argv[1]](*sys.argv[2:])

@@ -100,15 +100,27 @@ class TestTrouble:
         FileStorage(stored).save(record(2))
         assert (other.read_text(), FileStorage(stored).load()) == ("mine", record(2))
 
-    def test_a_file_system_without_locks_is_an_error(self, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_link_in_the_place_of_a_lock_is_not_followed(self, stored: Path) -> None:
+        other = stored.with_name("other")
+        other.write_text("mine")
+        stored.with_name("tokens.lock").unlink()
+        stored.with_name("tokens.lock").symlink_to(other)
+        with pytest.raises(OSError, match="symbolic link"):
+            FileStorage(stored).save(record(2))
+        assert (other.read_text(), FileStorage(stored).load()) == ("mine", record())
+
+    @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO])
+    def test_a_file_system_without_locks_is_an_error(
+        self, stored: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
         def missing(file: int, how: int) -> None:
-            raise OSError(errno.ENOSYS, "Function not implemented")
+            raise OSError(number, os.strerror(number))
 
         with monkeypatch.context() as patch:
             patch.setattr(fcntl, "flock", missing)
-            with pytest.raises(OSError, match="not implemented"):
+            with pytest.raises(OSError, match=os.strerror(number)):
                 FileStorage(stored).save(record(2))
-            with pytest.raises(OSError, match="not implemented"):
+            with pytest.raises(OSError, match=os.strerror(number)):
                 FileStorage(stored).exclusive(1.0).__enter__()
         assert FileStorage(stored).load() == record()
 
@@ -194,6 +206,13 @@ class TestOtherProcesses:
             thread.start()
             thread.join(10)
         assert entered == [False]
+
+    def test_a_child_that_outlives_who_died_in_the_section_does_not_hold_it(self, stored: Path) -> None:
+        """The lock belongs to the open file, of which a fork has a copy."""
+        assert output("orphan", stored) == "free\n"
+
+    def test_threads_and_forks_of_one_process_take_turns(self, path: Path) -> None:
+        assert output("threads", path, PYTHONWARNINGS="ignore::DeprecationWarning") == f"0 0 0 0 {2 * 30 + 4 * 5}\n"
 
     def test_the_child_of_a_fork_does_not_hold_the_section(self, stored: Path) -> None:
         assert output("fork", stored) == "free\n"

@@ -136,7 +136,7 @@ class TestSlowServer:
     def test_a_server_that_stops_in_the_middle_of_a_call_is_a_clear_error_in_time(
         self, server: Server, how: str
     ) -> None:
-        with storing(client_of(server, how), timeout=0.2) as storage:
+        with storing(client_of(server, how), timeout=0.2, lease=5.0) as storage:
             storage.save(record(1))
             server.pause()
             for call in calls(storage):

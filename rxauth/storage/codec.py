@@ -5,8 +5,9 @@
 
 `rxauth` is the version of this form. A tombstone has no token and nothing about one. The times are seconds since the
 epoch on the clock that all who share the place have: this machine's for a file and a keyring, the server's for Redis.
-They come from the life that the token endpoint stated (see `Tokens`), so that its own clock does not matter. What else stands in an object of version 1 is ignored: a later release may add a field
-that this one can do without, else it raises the version.
+They come from the life that the token endpoint stated (see `Tokens`), so that its own clock does not matter. What else
+stands in an object of version 1 is ignored: a later release may add a field that this one can do without, else it
+raises the version.
 """
 
 from __future__ import annotations

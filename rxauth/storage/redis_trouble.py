@@ -29,6 +29,7 @@ _CLUSTER = Trouble("is part of a cluster that is down", True)
 _FULL = Trouble("is full (OOM): give it more maxmemory, or delete something", False)
 _REFUSED = Trouble("refuses the password, or wants one", False)
 _FORBIDDEN = Trouble("does not permit this user what the storage needs (NOPERM): see RedisStorage", False)
+_UNTRUSTED = Trouble("shows a certificate that is not trusted here: name its authority with ssl_ca_certs", False)
 _LOST = Trouble("can not be reached", True)
 
 #: By the code of the server's answer.
@@ -65,6 +66,8 @@ _BY_CLASS = {
     "OSError": _LOST,
     "EOFError": _LOST,
 }
+_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+
 #: What a script may not do has no code in every version of the server.
 _IN_A_SCRIPT = re.compile("ACL failure in script|can't run this command")
 _CODE = re.compile(rf"\b({'|'.join(_BY_CODE)})\b")
@@ -75,6 +78,8 @@ def trouble_of(error: BaseException) -> Trouble:
     code = _CODE.search(str(error)) if isinstance(error, redis.ResponseError) else None
     if code is not None:
         return _BY_CODE[code[1]]
+    if _CERTIFICATE in str(error):
+        return _UNTRUSTED
     if _IN_A_SCRIPT.search(str(error)) and isinstance(error, redis.ResponseError):
         return _FORBIDDEN
     for kind in type(error).__mro__:

@@ -58,6 +58,19 @@ class TestClients:
         assert codec.loads(theirs.get(KEY), "here") == record(1), "and it decodes as before"
         theirs.close()
 
+    @pytest.mark.parametrize("how", ["protocol=3", "protocol=2&decode_responses=True", "health_check_interval=1"])
+    def test_settings_that_change_what_answers_look_like(
+        self, redis_server: Server, make: Callable[..., RedisStorage], how: str
+    ) -> None:
+        storage, told = RedisStorage(f"{redis_server.url}?{how}"), Told()
+        storage.watch(told)
+        with storage.exclusive(1.0):
+            assert storage.save(record(1))
+        make().clear("sign-in-1")
+        until(lambda: told.times == 1, "the logout is told")
+        assert storage.load() == replace(record(1), tokens=None)
+        storage.close()
+
     def test_a_unix_socket(self, tmp_path: Any) -> None:
         path = tmp_path / "redis.sock"
         for unix_server in serve("--unixsocket", str(path)):

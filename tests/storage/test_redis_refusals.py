@@ -107,6 +107,18 @@ class TestRefusals:
             other.clear("sign-in-1")
             assert told.wait(20.0)
 
+    def test_a_certificate_that_is_not_trusted_is_named(self) -> None:
+        error = redis.ConnectionError("Error 1 connecting to here:1. [SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
+        assert "ssl_ca_certs" in trouble_of(error).text
+
+    def test_what_a_script_may_not_do_is_a_refusal_too(self, server: Server) -> None:
+        commands = "+eval +get +time +hmget +ping"
+        server.client.execute_command("ACL", "SETUSER", "reader", "on", ">reader-pass", "~*rxauth*", *commands.split())
+        with storing(f"redis://reader:reader-pass@127.0.0.1:{server.port}") as storage:
+            assert storage.load() is None
+            with pytest.raises(StorageError, match="does not permit this user"):
+                storage.save(record(1))
+
     @pytest.mark.parametrize("code", ["LOADING", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "WEIRD"])
     def test_a_servers_own_words_are_not_shown(self, code: str) -> None:
         trouble = trouble_of(redis.ResponseError(f"{code} args beginning with: {PASSWORD!r} refresh-1"))

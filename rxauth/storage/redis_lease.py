@@ -126,7 +126,8 @@ class Turns:
                     if not self._wire.once("EVAL", _RENEW, 1, self._keys.lock, lease.holder, _ms(self._lease)):
                         return
 
-        threading.Thread(target=work, name="rxauth-redis-lease", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # out of threads, or at exit: the first lease is longer than a refresh
+            threading.Thread(target=work, name="rxauth-redis-lease", daemon=True).start()
         return left.set
 
     def give_back(self, lease: Lease) -> None:

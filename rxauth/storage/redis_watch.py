@@ -44,7 +44,11 @@ class Watch:
 
     def start(self, patience: float) -> None:
         """Begin, and wait until it listens, or can not, for so many seconds; an event loop does not wait."""
-        threading.Thread(target=self._run, name="rxauth-redis-watch", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="rxauth-redis-watch", daemon=True).start()
+        except RuntimeError:  # out of threads: what others do is found out at the next refresh
+            log.warning("rxauth: a token storage can not be watched: no thread can be started")
+            return
         if running_loop() is None:
             self._tried.wait(patience)
 

@@ -105,6 +105,20 @@ class TestTakingTurns:
             hanging.__exit__(None, None, None)
             assert redis_server.client.get(LOCK) is not None, "the lock is another's"
 
+    def test_where_no_thread_can_be_started_it_works_without_renewals_and_notices(
+        self, redis_server: Server, make: Callable[..., RedisStorage], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        storage = make()
+        monkeypatch.setattr(threading.Thread, "start", fail)
+        stop = storage.watch(lambda: None)
+        with storage.exclusive(1.0):
+            assert storage.save(record(1))
+        assert redis_server.client.get(LOCK) is None
+        stop()
+
     @unrenewed
     def test_a_lease_that_nobody_gives_back_ends(self, make: Callable[..., RedisStorage]) -> None:
         forgotten = make(lease=0.5).exclusive(1.0)

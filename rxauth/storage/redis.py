@@ -8,7 +8,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -176,7 +176,13 @@ class RedisStorage:
         watch = Watch(self._wire, self._keys.changes, self._me, changed, self._has_missed)
         self._watches.append(watch)
         watch.start(self._timeout / 2)
-        return watch.stop
+
+        def stop() -> None:
+            watch.stop()
+            with suppress(ValueError):  # stopped before
+                self._watches.remove(watch)
+
+        return stop
 
     def close(self) -> None:
         """Stop all watches and close the storage's own connections; every later call raises StorageError.

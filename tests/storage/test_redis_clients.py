@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import redis.asyncio
 from rxauth.errors import StorageError
 from rxauth.storage import codec
 from rxauth.storage.redis import RedisStorage
-from tests.storage.redis_kit import Server, Told, every_client, record, serve, until
+from tests.storage.redis_kit import Server, Told, client_of, every_client, record, serve, until
 
 KEY = "rxauth:session"
 
@@ -70,6 +71,24 @@ class TestClients:
         until(lambda: told.times == 1, "the logout is told")
         assert storage.load() == replace(record(1), tokens=None)
         storage.close()
+
+    @every_client
+    def test_a_storage_that_nobody_holds_any_more_leaves_nothing_behind(
+        self, redis_server: Server, make: Callable[..., RedisStorage], how: str
+    ) -> None:
+        def connections() -> int:
+            gc.collect()
+            return int(redis_server.client.info("clients")["connected_clients"])
+
+        before = connections()
+        storage = RedisStorage(client_of(redis_server, how))
+        stop = storage.watch(lambda: None)
+        storage.save(record(1))
+        assert connections() > before
+        stop()
+        stop()
+        del storage, stop
+        until(lambda: connections() <= before, "its own are gone")
 
     def test_a_unix_socket(self, tmp_path: Any) -> None:
         path = tmp_path / "redis.sock"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from rxauth import Session, Tokens
-from rxauth.errors import InvalidRecord, UnsafeStorage
+from rxauth.errors import InvalidRecord, RefreshUnavailable, UnsafeStorage
 from rxauth.storage.file import FileStorage
 from rxauth.testing import VirtualTime
-from tests.kit import FakeRefresher
+from tests.kit import FakeRefresher, stale
 from tests.storage.storage_kit import calls, names_in, record, shown
 
 KEPT = ["tokens", "tokens.lock"]
@@ -54,6 +54,19 @@ class TestForItsOwnersEyesOnly:
         assert (stored.read_bytes(), mode(stored)) == (before, loose), "as it was"
         stored.chmod(0o600)
         assert storage.load() == record()
+
+    def test_a_session_whose_file_others_can_read_posts_nothing_and_says_what_mends_it(self, path: Path) -> None:
+        time = VirtualTime()
+        refresher = FakeRefresher(time)
+        with Session(refresher, storage=FileStorage(path), time=time, tokens=stale(time)) as session:
+            path.chmod(0o644)
+            with pytest.raises(RefreshUnavailable, match=f"chmod 600 {path}"):
+                session.fresh().run()
+            assert f"chmod 600 {path}" in session.explain()
+            assert refresher.posted == []
+            path.chmod(0o600)
+            time.advance(60)
+            assert session.fresh().run().access == "access-1"
 
     def test_the_command_that_mends_it_can_be_copied(self, tmp_path: Path) -> None:
         path = tmp_path / "my app" / "$tokens"

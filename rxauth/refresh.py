@@ -16,7 +16,7 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.errors import RefreshTimeout, RxAuthError, SessionExpired
+from rxauth.errors import RefreshTimeout, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.flight import Flight
 from rxauth.refreshers.answers import Failure, failure_of
 from rxauth.refreshers.protocol import Refresher, call, tokens_of
@@ -263,6 +263,20 @@ def note_storage(host: Host, tokens: Tokens, error: Exception | None) -> None:
                 error=error,
             )
         )
+
+
+def let_it_end(host: Host) -> None:
+    """Another session, closed by now, left a refresh of this pair on the wire: what it brings counts, and nobody posts
+    before it has ended, or before nobody listens to it any more."""
+    auth, now = host.auth, host.runtime.now()
+    wait = host.settings.deadline + host.settings.listen
+    error = RefreshUnavailable(
+        "a session that is closed began a refresh that has not ended", cause="in_doubt", retry_at=now.wall + wait
+    )
+    about: dict[str, Any] = {"session": host.name, "sign_in": auth.sign_in, "generation": auth.generation, "at": now}
+    retry_at = Instant(now.wall + wait, now.mono + wait)
+    host.conclude(RefreshFailed(**about, error=error, retry_at=retry_at, in_doubt=True))
+    host.notify()
 
 
 def is_current(action: SessionEvent, auth: AuthState) -> bool:

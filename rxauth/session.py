@@ -24,13 +24,13 @@ from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun, revoke
 from rxauth.origins import Origins
 from rxauth.policies import Policy
-from rxauth.refresh import next_generation, note_storage
+from rxauth.refresh import let_it_end, next_generation, note_storage
 from rxauth.refreshers.protocol import Refresher, call
 from rxauth.runtime import LINGER, Instant, Runtime
 from rxauth.settings import Settings
 from rxauth.shown import Shown
 from rxauth.single import Single
-from rxauth.state import AuthState, auth_reducer, present
+from rxauth.state import AuthState, auth_reducer, is_refreshing, present
 from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
@@ -93,13 +93,17 @@ class Session(Shown, Closing, Gatekeeper[S]):
             numbers,
         )
         _check_slice(self.store, self._select, name)
-        self._start_with(tokens)  # which may raise: what listens to the store stays there for as long as it lives
+        # First what may raise: what listens to the store stays there for as long as the store lives.
+        given = None if tokens is None else self._checked(tokens)
         _sessions.add(self)
         self._subscriptions = [
             self.store.actions.of_type(Login, Logout, Refresh).subscribe(self._obey),
             # An app may end the sign-in without us, by resetting its state.
             self.store.select(lambda state: present(self._select(state))).subscribe(lambda _: self.abandon_if_gone()),
         ]
+        if given is None and is_refreshing(self.auth):
+            let_it_end(self)
+        self._start_with(given)
         self._unwatch = self.storage.watch(self._look)
 
     # -- the gate --------------------------------------------------------------------------------------------------
@@ -256,11 +260,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
         self._do_steps()
         return Single(flight.join, self.runtime, self)
 
-    def _start_with(self, tokens: Tokens | Mapping[str, Any] | None) -> None:
+    def _start_with(self, given: Tokens | None) -> None:
         """Begin signed in, with the tokens given or else with those in the storage."""
         unsaved = spending = None
-        if tokens is not None:
-            given = self._checked(tokens)
+        if given is not None:
             pair = replace(given, sign_in=secrets.token_hex(8), generation=next_generation())
             unsaved = self.storage.save(pair, lambda: True)
         else:

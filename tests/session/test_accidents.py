@@ -12,6 +12,7 @@ import reactivex
 from reactivex import Subject
 
 from rxauth import AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, call
+from rxauth.actions import Refresh, SignedIn
 from rxauth.api import request
 from rxauth.errors import ApiNetworkError, CallCancelled, RefreshUnavailable, SessionClosed
 from rxauth.policies import OneAtATime
@@ -37,6 +38,48 @@ def test_a_store_that_closes_during_a_refresh_is_no_logout() -> None:
     record = storage.load()
     assert record is not None
     assert record.tokens.refresh == "refresh-1"
+
+
+def test_a_session_in_the_place_of_one_whose_refresh_is_on_the_wire_posts_nothing_before_its_answer() -> None:
+    """As when a notebook's cell is run again. Both would spend one refresh token."""
+    time = VirtualTime()
+    refresher, store = FakeRefresher(time, latency=1.0), Store(auth_reducer, AuthState())
+    first = Session(refresher, store=store, select=lambda auth: auth, tokens=stale(time), time=time)
+    Caller(first.fresh())
+    time.advance(0.5)
+    first.close()
+    second = Session(refresher, store=store, select=lambda auth: auth, time=time)
+    early = Caller(second.fresh())
+    assert isinstance(early.error, RefreshUnavailable)
+    assert early.error.cause == "in_doubt"
+    time.advance(0.5)
+    assert second.fresh().run().access == "access-1"
+    assert (refresher.posted, second.auth.status, second.auth.in_doubt) == (["refresh-0"], "signed_in", False)
+
+
+def test_a_session_in_the_place_of_one_whose_refresh_never_ends_tries_once_after_that() -> None:
+    time = VirtualTime()
+    refresher, store = FakeRefresher(time, latency=1e6), Store(auth_reducer, AuthState())
+    first = Session(refresher, store=store, select=lambda auth: auth, tokens=stale(time), time=time)
+    Caller(first.fresh())
+    time.advance(0.5)
+    first.close()
+    second = Session(refresher, store=store, select=lambda auth: auth, time=time)
+    refresher.latency = 0.2
+    time.advance(89)
+    assert isinstance(Caller(second.fresh()).error, RefreshUnavailable)
+    time.advance(1)
+    assert second.fresh().run().access == "access-2"
+    assert refresher.posts == 2
+
+
+def test_what_hears_of_the_first_sign_in_may_command_the_session() -> None:
+    time = VirtualTime()
+    refresher, store = FakeRefresher(time), Store(auth_reducer, AuthState())
+    store.actions.of_type(SignedIn).subscribe(lambda _: store.dispatch(Refresh()))
+    session = Session(refresher, store=store, select=lambda auth: auth, tokens=pair(time), time=time)
+    time.advance(1)
+    assert session.fresh().run().access == "access-1"
 
 
 class NoThreads(VirtualTime):

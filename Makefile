@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check storm bench simulate mutate clean
+.PHONY: demo test check storm bench scale simulate mutate clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)
@@ -31,6 +31,10 @@ mutate: $(VENV)/.mutation
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.bench $(ARGS)
+
+# What a fleet does to its token endpoint, simulated: writes the tables and the picture of docs/scale.md.
+scale: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rxauth needs Python 3.11 or later; set PYTHON=...")'

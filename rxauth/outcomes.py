@@ -58,9 +58,7 @@ class Outcomes(Generic[S]):
         self.runtime = runtime
         self.settings = settings
         self._select = select
-        self._windows = settings.windows
-        if storage.is_exclusive:
-            self._windows = replace(self._windows, spread=runtime.chance())
+        self._windows = replace(settings.windows, spread=runtime.chance())
         self._closed = False
         #: A state that was fresh, and until when on both clocks: what a call costs is mostly to find this out.
         self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)

@@ -197,7 +197,9 @@ class RefreshRun:
         wait = {
             "crashed": None,
             "misconfigured": host.settings.pause,
-        }.get(failure.kind, host.settings.cool_down_after(host.auth.failures, failure.retry_after))
+        }.get(
+            failure.kind, host.settings.cool_down_after(host.auth.failures, failure.retry_after, host.runtime.chance())
+        )
         retry_at = None if wait is None else Instant(now.wall + wait, now.mono + wait)
         self._give_up(error, retry_at, in_doubt=failure.kind == "in_doubt")
 

@@ -15,9 +15,10 @@ class Settings:
     `leeway` and `refresh_ahead`: see `rxauth.state.Windows`. `deadline`: for a whole refresh, posts and pauses;
     afterwards the waiting calls get `RefreshTimeout`. `listen`: for how long after that nobody posts, because the
     answer may still come. `tries` per refresh, with `backoff` doubling between them. `cool_down` after a failed
-    refresh, doubling up to `max_cool_down`; a server's `Retry-After` counts up to `max_retry_after`. `pause`: between
-    two posts of a client that the server calls misconfigured. `excess` refreshes that an API refuses at once are let
-    through in `excess_window`. `save_timeout`: for one call of the storage.
+    refresh, doubling up to `max_cool_down`, a quarter more or less by chance; a server's `Retry-After`, and a little
+    more by chance, counts up to `max_retry_after`. `pause`: between two posts of a client that the server calls
+    misconfigured. `excess` refreshes that an API refuses at once are let through in `excess_window`. `save_timeout`:
+    for one call of the storage. docs/scale.md says which of them matter to a fleet.
     """
 
     leeway: float | None = None
@@ -57,12 +58,19 @@ class Settings:
     def pause_before(self, next_try: int, retry_after: float | None, chance: float) -> float:
         """Seconds before try `next_try` (2, 3, ...): exponential back-off, half of it chance, or `Retry-After`."""
         backoff: float = self.backoff * 2 ** min(next_try - 2, 64)
-        return max(backoff * (0.5 + chance / 2), retry_after or 0.0)
+        return max(backoff * (0.5 + chance / 2), self._asked(retry_after, chance))
 
-    def cool_down_after(self, failures: int, retry_after: float | None) -> float:
-        """Seconds without a post after so many failed refreshes in a row."""
-        doubled: float = self.cool_down * 2 ** min(failures, 16)
-        return max(min(doubled, self.max_cool_down), min(retry_after or 0.0, self.max_retry_after))
+    def cool_down_after(self, failures: int, retry_after: float | None, chance: float) -> float:
+        """Seconds without a post after so many failed refreshes in a row: a quarter more or less by chance, so that
+        sessions that failed together do not come back together."""
+        doubled: float = min(self.cool_down * 2 ** min(failures, 16), self.max_cool_down)
+        return max(doubled * (0.75 + chance / 2), self._asked(retry_after, chance))
+
+    def _asked(self, retry_after: float | None, chance: float) -> float:
+        """`Retry-After`, and by chance up to half as long again, within the bounds: never sooner than the server asked,
+        but not all at once whom it told the same moment."""
+        asked = retry_after or 0.0
+        return min(asked + chance * min(asked, self.max_cool_down) / 2, self.max_retry_after)
 
 
 #: A hundred years in seconds: no thread can wait for longer than three hundred.

@@ -163,8 +163,9 @@ class Windows:
     token's life, because a longer one would refresh without end. A negative leeway is for a server that accepts a
     token for some time after it expired.
 
-    `spread`, from 0 to 1, shortens the background window by up to a half: of the processes that share one sign-in each
-    has its own, at random, so that they do not all wake at the same instant.
+    `spread`, from 0 to 1, shortens the background window by up to a half: each session has its own, at random, so that
+    those that signed in together, or share one sign-in, do not all wake at the same instant. It puts no refresh off
+    until after the expiry.
     """
 
     leeway: float | None = None
@@ -176,7 +177,7 @@ class Windows:
         life = tokens.life if tokens.life is not None else float("inf")
         leeway = min(5.0, life / 10) if self.leeway is None else min(self.leeway, life / 2)
         ahead = min(60.0, life / 4) if self.refresh_ahead is None else min(self.refresh_ahead, life / 2)
-        return leeway, max(leeway, ahead - (ahead - leeway) * self.spread / 2)
+        return leeway, max(leeway, ahead - max(0.0, ahead - max(leeway, 0.0)) * self.spread / 2)
 
     def fresh_for(self, state: AuthState, now: Instant) -> float:
         """For how many seconds a state that `decide` calls fresh stays so, at least."""

@@ -167,7 +167,7 @@ class SharedRefreshRun(RefreshRun):
     def _unavailable(self, why: str) -> None:
         """Nothing was posted, and nothing is before the next try."""
         host, now = self._host, self._host.runtime.now()
-        wait = host.settings.cool_down_after(host.auth.failures, None)
+        wait = host.settings.cool_down_after(host.auth.failures, None, host.runtime.chance())
         error = RefreshUnavailable(
             f"{why}, so nothing was posted: another process may have spent the refresh token", cause="storage"
         )

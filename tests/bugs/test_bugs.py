@@ -40,7 +40,7 @@ def _find(patch: Path, copy: Path) -> str:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     _apply(patch, copy)
     told = subprocess.run(
-        [sys.executable, "-c", PROGRAM, f"--seeds={SEEDS}", "--until-violation", "--jobs=1"],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, f"--seeds={SEEDS}", "--until-violation", "--jobs=1"],
         cwd=copy,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         stdout=subprocess.PIPE,

@@ -70,6 +70,9 @@ class StillTime:
     def __init__(self, now: Instant) -> None:
         self._now = now
 
+    def chance(self) -> float:
+        return 0.5
+
     def now(self) -> Instant:
         return self._now
 

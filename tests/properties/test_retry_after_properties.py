@@ -59,7 +59,7 @@ def test_no_header_makes_the_wait_anything_but_sensible(value: str | None, date:
 
 @given(value=GARBAGE, failures=st.integers(0, 5000))
 def test_no_header_makes_a_session_wait_for_longer_than_an_hour(value: str, failures: int) -> None:
-    pause = Settings.of().cool_down_after(failures, parse_retry_after(value))
+    pause = Settings.of().cool_down_after(failures, parse_retry_after(value), 0.5)
     assert 5.0 <= pause <= 3600.0
 
 

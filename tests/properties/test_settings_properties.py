@@ -22,6 +22,7 @@ BAD = st.one_of(
 )
 RETRY_AFTER = st.none() | st.floats() | st.floats(0, 1e5)
 SECONDS = st.floats(0, 1e6, allow_subnormal=False)
+CHANCE = st.floats(0, 1)
 
 
 @given(name=NAMES.filter(lambda name: name != "leeway"), value=BAD)
@@ -60,35 +61,53 @@ def test_a_session_refuses_what_its_settings_refuse(name: str, value: Any) -> No
         Session(lambda tokens: tokens, **{name: value})
 
 
-@given(failures=st.integers(0, 10**9), retry_after=RETRY_AFTER)
-def test_the_default_cool_down_is_five_seconds_to_an_hour(failures: int, retry_after: float | None) -> None:
-    pause = DEFAULT.cool_down_after(failures, retry_after)
-    assert 5 <= pause <= 3600
+@given(failures=st.integers(0, 10**9), retry_after=RETRY_AFTER, chance=CHANCE)
+def test_the_default_cool_down_is_five_seconds_to_an_hour(
+    failures: int, retry_after: float | None, chance: float
+) -> None:
+    pause = DEFAULT.cool_down_after(failures, retry_after, chance)
+    assert 3.75 <= pause <= 3600
     if retry_after is None:
-        assert pause == min(60, 5 * 2 ** min(failures, 10))
+        assert pause == min(60, 5 * 2 ** min(failures, 10)) * (0.75 + chance / 2)
 
 
-@given(cool_down=SECONDS, most=SECONDS, longest=SECONDS, failures=st.integers(0, 10**6), retry_after=RETRY_AFTER)
+@given(
+    cool_down=SECONDS,
+    most=SECONDS,
+    longest=SECONDS,
+    failures=st.integers(0, 10**6),
+    retry_after=RETRY_AFTER,
+    chance=CHANCE,
+)
 def test_a_cool_down_is_never_beyond_the_two_numbers_that_bound_it(
-    cool_down: float, most: float, longest: float, failures: int, retry_after: float | None
+    cool_down: float, most: float, longest: float, failures: int, retry_after: float | None, chance: float
 ) -> None:
     settings = Settings.of(cool_down=cool_down, max_cool_down=most, max_retry_after=longest)
-    pause = settings.cool_down_after(failures, retry_after)
-    assert min(cool_down, most) <= pause <= max(most, longest)
-    assert pause <= settings.cool_down_after(failures + 1, retry_after)
+    pause = settings.cool_down_after(failures, retry_after, chance)
+    assert 0.75 * min(cool_down, most) <= pause <= max(1.25 * most, longest)
+    assert pause <= settings.cool_down_after(failures + 1, retry_after, chance)
 
 
-@given(cool_down=SECONDS, failures=st.integers(0, 10**6), one=st.floats(0, 1e5), more=st.floats(0, 1e5))
-def test_a_longer_retry_after_is_never_a_shorter_wait(cool_down: float, failures: int, one: float, more: float) -> None:
+@given(cool_down=SECONDS, failures=st.integers(0, 10**6), one=st.floats(0, 1e5), more=st.floats(0, 1e5), chance=CHANCE)
+def test_a_longer_retry_after_is_never_a_shorter_wait(
+    cool_down: float, failures: int, one: float, more: float, chance: float
+) -> None:
     settings = Settings.of(cool_down=cool_down)
-    assert settings.cool_down_after(failures, one) <= settings.cool_down_after(failures, one + more)
-    assert settings.cool_down_after(failures, one) >= min(one, 3600)
+    assert settings.cool_down_after(failures, one, chance) <= settings.cool_down_after(failures, one + more, chance)
+    assert settings.cool_down_after(failures, one, chance) >= min(one, 3600)
+
+
+@given(failures=st.integers(0, 100), asked=st.none() | st.floats(5, 3000), number=st.integers(2, 10))
+def test_those_who_failed_together_do_not_come_back_together(failures: int, asked: float | None, number: int) -> None:
+    first, last = (DEFAULT.cool_down_after(failures, asked, chance) for chance in (0.0, 1.0))
+    assert last - first >= 2.5
+    assert DEFAULT.pause_before(number, asked, 1.0) > DEFAULT.pause_before(number, asked, 0.0)
 
 
 @given(
     backoff=st.just(0.0) | st.floats(1e-9, 1e6),
     number=st.integers(2, 64),
-    chance=st.floats(0, 1),
+    chance=CHANCE,
     retry_after=RETRY_AFTER,
 )
 def test_the_pause_between_tries_doubles_and_is_half_chance(
@@ -101,4 +120,4 @@ def test_the_pause_between_tries_doubles_and_is_half_chance(
     assert settings.pause_before(number + 1, None, chance) == 2 * pause
     waited = settings.pause_before(number, retry_after, chance)
     assert waited >= pause
-    assert waited in (pause, retry_after)
+    assert waited == pause or (retry_after is not None and min(retry_after, 3600) <= waited <= 1.5 * retry_after)

@@ -64,9 +64,15 @@ def together(size: int, within: float, by_chance: bool, ahead: float | None = No
     """Sessions that signed in in the same `within` seconds, called once a second each."""
     calls, chance = luck(2, by_chance)
     issued = [calls.uniform(0, within) for _ in range(size)]
-    settings = Settings.of(refresh_ahead=ahead)
-    how = {"life": HOUR, "chance": chance, "settings": settings, "endpoint": Endpoint()}
-    seen = Fleet(issued, next_call=often(calls, 1.0), **how).run(hours * HOUR)  # type: ignore[arg-type]
+    fleet = Fleet(
+        issued,
+        life=HOUR,
+        next_call=often(calls, 1.0),
+        chance=chance,
+        endpoint=Endpoint(),
+        settings=Settings.of(refresh_ahead=ahead),
+    )
+    seen = fleet.run(hours * HOUR)
     peaks = [(float(hour), float(seen.peak(int(hour * HOUR - 1800), hour * HOUR + 1800))) for hour in range(1, hours)]
     shown = [count(int(peaks[hour - 1][1])) if hour < hours else "" for hour in (1, 2, 6, 23)]
     signed_in = "at one instant" if within == 0 else f"within {span(within)}"
@@ -238,8 +244,8 @@ def panels(rows: dict[str, list[Row]]) -> list[Panel]:
             "hours later",
             "peak posts/s",
             {
-                "the same": together_[0].curve,
-                "by chance": together_[1].curve,
+                "all the same": together_[0].curve,
+                "each its own": together_[1].curve,
                 "refresh_ahead=600": together_[4].curve,
             },
             logarithmic=True,
@@ -248,14 +254,14 @@ def panels(rows: dict[str, list[Row]]) -> list[Panel]:
             "1,000,000 sessions, out for 10 min, end announced",
             "seconds after the end of the outage",
             "posts/s",
-            {"in lockstep": outage_[3].curve, "by chance": outage_[4].curve, "no Retry-After": outage_[1].curve},
+            {"all the same": outage_[3].curve, "each its own": outage_[4].curve, "no Retry-After": outage_[1].curve},
             logarithmic=True,
         ),
         Panel(
             "10,000 signed in together, out for 5 min, then 100/s",
             "seconds after the end of the outage",
             "% recovered",
-            {"in lockstep": slow[2].curve, "by chance": slow[3].curve},
+            {"all the same": slow[2].curve, "each its own": slow[3].curve},
         ),
     ]
 

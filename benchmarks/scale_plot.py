@@ -59,23 +59,30 @@ def _panel(panel: Panel) -> str:
         _, y = place(low, mark)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}h{PLOT_WIDTH}"/>')
         parts.append(f'<text class="soft" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(mark)}</text>')
-    for quarter in range(5):
-        mark = low + (high - low) * quarter / 4
+    for mark in _round_marks(low, high):
         x, _ = place(mark, 1)
         parts.append(
-            f'<text class="soft" x="{x:.1f}" y="{TOP + PLOT_HEIGHT + 18}" text-anchor="middle">{mark:.0f}</text>'
+            f'<text class="soft" x="{x:.1f}" y="{TOP + PLOT_HEIGHT + 18}" text-anchor="middle">{mark:g}</text>'
         )
     middle = LEFT + PLOT_WIDTH / 2
     parts.append(
         f'<text class="soft" x="{middle}" y="{TOP + PLOT_HEIGHT + 36}" text-anchor="middle">{escape(panel.x)}</text>'
     )
+    x, y = LEFT - 40.0, HEIGHT - 20
     for number, (name, curve) in enumerate(panel.curves.items()):
-        path = "L".join("{:.1f} {:.1f}".format(*place(x, y)) for x, y in curve)
+        path = "L".join("{:.1f} {:.1f}".format(*place(*point)) for point in curve)
         look = f'class="c c{number}" stroke-dasharray="{DASHES[number]}"'
         parts.append(f'<path {look} d="M{path}"/>')
-        x, y = LEFT - 40 + number * 122, HEIGHT - 20
-        parts.append(f'<path {look} d="M{x} {y - 4}h24"/><text x="{x + 30}" y="{y}">{escape(name)}</text>')
+        parts.append(f'<path {look} d="M{x:.0f} {y - 4}h24"/><text x="{x + 30:.0f}" y="{y}">{escape(name)}</text>')
+        x += 38 + 6.3 * len(name)
     return "".join(parts)
+
+
+def _round_marks(low: float, high: float) -> list[float]:
+    """At most six round numbers between the two."""
+    step = 10.0 ** math.floor(math.log10((high - low) / 6))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) < 6)
+    return [step * number for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _short(value: float) -> str:

@@ -190,6 +190,26 @@ def test_refresh_ahead_answers_at_once_and_refreshes_once_in_the_background() ->
     assert session.fresh().run().access == "access-1"
 
 
+def test_sessions_refresh_ahead_at_moments_of_their_own() -> None:
+    chances = [0.0, 1.0]
+
+    class Chance(VirtualTime):
+        def chance(self) -> float:
+            return chances.pop(0)
+
+    time = Chance()
+    early, late = FakeRefresher(time), FakeRefresher(time)
+    sessions = [Session(refresher, tokens=pair(time, 300), time=time) for refresher in (early, late)]
+    began, posts = time.now().mono, []
+    for moment in (239, 241, 267, 268):  # 60 s before the expiry to 32.5 s before it
+        time.advance(moment - (time.now().mono - began))
+        for session in sessions:
+            Caller(session.fresh())
+        time.advance()
+        posts.append((early.posts, late.posts))
+    assert posts == [(0, 0), (1, 0), (1, 0), (1, 1)]
+
+
 def test_what_is_remembered_of_a_fresh_state_ends_with_its_window_and_with_a_jump_of_the_clock() -> None:
     time, refresher, session = make(life=300)
     assert session.peek() is not None

@@ -94,21 +94,23 @@ def outage(
     by_chance: bool,
     answer: str = "none",
     capacity: float = NO_LIMIT,
-    size: int = MILLION,
+    longest: float = 60.0,
     scale: int = 1,
 ) -> Row:
-    """Sessions of all ages, called every 10 s each, and a token endpoint that is out for so many minutes.
+    """A million sessions of all ages, called every 10 s each, and a token endpoint that is out for so many minutes.
 
-    `scale`: each session stands for so many, where all of them would take too long.
+    `longest` is their `max_cool_down`. `scale`: each session stands for so many, where all of them would take too long.
     """
     calls, chance = luck(4, by_chance)
-    issued = [-calls.uniform(0, HOUR - MIDDLE) for _ in range(size // scale)]
+    issued = [-calls.uniform(0, HOUR - MIDDLE) for _ in range(MILLION // scale)]
     end = MINUTE + minutes * MINUTE
     endpoint = refusing((MINUTE, end), answer, capacity / scale)
-    seen = Fleet(issued, life=HOUR, next_call=often(calls, 10.0), chance=chance, endpoint=endpoint).run(end + 1200)
+    settings, next_call = Settings.of(max_cool_down=longest), often(calls, 10.0)
+    fleet = Fleet(issued, life=HOUR, next_call=next_call, chance=chance, endpoint=endpoint, settings=settings)
+    seen = fleet.run(end + 600 + 40 * minutes)
     first = int(end)
     curve = [(float(second), float(seen.posts[first + second] * scale)) for second in range(-60, 181)]
-    about = f"{minutes:g} min", answer, limit(capacity), drawn(by_chance)
+    about = f"{minutes:g} min", answer, limit(capacity), span(longest), drawn(by_chance)
     return Row((*about, *troubles(seen, end, scale)), curve)
 
 
@@ -173,11 +175,12 @@ _TROUBLES = "failed | posts/s at its end | peak posts/s afterwards | half recove
 #: The longest first, for two cores.
 TABLES = {
     "outage": Table(
-        f"| out for | `Retry-After` | limit | sessions draw | {_TROUBLES}",
+        f"| out for | `Retry-After` | limit | `max_cool_down` | sessions draw | {_TROUBLES}",
         [
             partial(outage, 1, True),
             partial(outage, 10, True),
             partial(outage, 60, True, scale=10),
+            partial(outage, 60, True, longest=300.0, scale=10),
             partial(outage, 10, False, "its end"),
             partial(outage, 10, True, "its end"),
             partial(outage, 10, False, "30 s", 1000),
@@ -203,8 +206,7 @@ TABLES = {
             partial(together, PROCESSES, MINUTE, False),
             partial(together, PROCESSES, MINUTE, True),
             partial(together, PROCESSES, 0.0, True, ahead=600.0),
-            partial(together, MILLION, 0.0, False, hours=3),
-            partial(together, MILLION, 0.0, True, hours=3),
+            partial(together, MILLION, 0.0, True, hours=2),
         ],
     ),
     "together_outage": Table(
@@ -254,7 +256,7 @@ def panels(rows: dict[str, list[Row]]) -> list[Panel]:
             "1,000,000 sessions, out for 10 min, end announced",
             "seconds after the end of the outage",
             "posts/s",
-            {"all the same": outage_[3].curve, "each its own": outage_[4].curve, "no Retry-After": outage_[1].curve},
+            {"all the same": outage_[4].curve, "each its own": outage_[5].curve, "no Retry-After": outage_[1].curve},
             logarithmic=True,
         ),
         Panel(

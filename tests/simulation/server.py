@@ -101,7 +101,7 @@ class Server:
             self.wrong.append("two posts of one sign-in at once")
         if token in self.spent and token not in self.unheard:
             self.wrong.append("a spent refresh token was posted again, although its answer had come")
-        if now - self.unheard.get(token, -1e9) < 4.9:
+        if now - self.unheard.get(token, -1e9) < 3.7:  # a cool-down of 5 s, a quarter of it chance
             self.wrong.append("an unanswered try was repeated at once")
         auth = self.history.auth
         if auth.generation == tokens.generation and is_cooling(auth, self.time.now()):

@@ -61,9 +61,8 @@ class Seen:
 
     posts: Counter[int] = field(default_factory=Counter)
     answered: Counter[int] = field(default_factory=Counter)
-    #: When a session that had failed got tokens again, and for how long it had been without a usable one.
+    #: When a session that had failed got tokens again.
     recovered: array[float] = field(default_factory=lambda: array("d"))
-    without: array[float] = field(default_factory=lambda: array("d"))
     #: How many sessions are still waiting to recover at the end.
     degraded: int = 0
 
@@ -100,10 +99,10 @@ class Fleet:
         trace: Callable[[int, float], None] = lambda session, at: None,
     ) -> None:
         self.settings = settings or Settings()
-        self.endpoint, self.life = endpoint, life
+        self.endpoint = endpoint
         self.seen = Seen()
         self._issued = array("d", issued)
-        self._failures = array("l", bytes(8 * len(issued)))
+        self._failures = array("q", bytes(8 * len(issued)))
         self._next_call, self._chance, self._trace = next_call, chance, trace
         self._windows = [replace(self.settings.windows, spread=chance(number)) for number in range(len(issued))]
         #: A state for each number of failures, all with a pair that is issued at 0: the rules know ages only.
@@ -130,7 +129,7 @@ class Fleet:
 
     def _called(self, at: float, session: int) -> int:
         """A call that is not served from memory alone: it begins a refresh, whose first try is now."""
-        age = at - self._issued[session] + 1e-9
+        age = at - self._issued[session] + 1e-9  # what sums lose to rounding must not make a stale token fresh
         state = self._degraded if self._failures[session] else self._state
         decision = decide(state, Instant(age, age), self._windows[session])
         assert decision in ("refresh", "refresh_ahead"), decision
@@ -161,7 +160,6 @@ class Fleet:
         if self._failures[session]:
             self._failures[session] = 0
             self.seen.recovered.append(then)
-            self.seen.without.append(max(0.0, then - self._issued[session] - self.life))
         self._issued[session] = then
         return self._due(session)
 
@@ -199,13 +197,17 @@ def take_turns(
     state = AuthState(status="signed_in", sign_in="s", tokens=pair)
     fresh = (replace(windows, spread=chance(number)).fresh_for(state, Instant(0.0, 0.0)) for number in range(processes))
     arrivals = sorted(next_call(number, span) for number, span in enumerate(fresh))
-    free = published = arrivals[0] + 4 * trip + latency  # enter, load, journal, post, save
-    waits, late = [0.0], int(published > life)
-    free += trip
-    for at in arrivals[1:]:
+    free, published, posts, late = 0.0, float("inf"), 0, 0
+    waits = []
+    for at in arrivals:
         if watched and at > published + trip:
             break
-        waits.append(max(0.0, free - at))
-        free = max(free, at) + 3 * trip
+        begin = max(free, at)
+        free = begin + 3 * trip
+        if begin < published:  # what it loads is still the pair that it has
+            posts += 1
+            published = begin + 4 * trip + latency
+            free = published + trip
+        waits.append(begin - at)
         late += free > life
-    return Turns(1, len(waits), sum(waits) / len(waits), max(waits), late)
+    return Turns(posts, len(waits), sum(waits) / len(waits), max(waits), late)

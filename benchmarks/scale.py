@@ -232,7 +232,7 @@ TABLES = {
 
 def replaced(text: str, name: str, new: str) -> str:
     """The document with another table between its two marks."""
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    begin, end = f"<!-- {name} -->\n\n", f"\n\n<!-- end of {name} -->"
     before, _, rest = text.partition(begin)
     _, mark, after = rest.partition(end)
     if not mark:

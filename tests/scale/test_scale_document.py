@@ -12,7 +12,7 @@ from benchmarks.scale_plot import Panel, picture
 
 def lines(name: str) -> list[str]:
     """The lines of a table in the document."""
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    begin, end = f"<!-- {name} -->\n\n", f"\n\n<!-- end of {name} -->"
     return DOCUMENT.read_text().partition(begin)[2].partition(end)[0].splitlines()
 
 

@@ -27,8 +27,8 @@ PICTURE = DOCUMENT.with_name("scale.svg")
 MILLION, PROCESSES = 1_000_000, 10_000
 HOUR, MINUTE = 3600.0, 60.0
 NO_LIMIT = float("inf")
-#: How long before its expiry a token is replaced, on average: `refresh_ahead` less half of what is left to chance.
-MIDDLE = 60 - (60 - 5) / 4
+#: How long before its expiry a token is replaced, on average: `refresh_ahead`.
+MIDDLE = 60.0
 
 
 @dataclass(frozen=True)

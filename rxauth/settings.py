@@ -68,9 +68,9 @@ class Settings:
 
     def _asked(self, retry_after: float | None, chance: float) -> float:
         """`Retry-After`, and by chance up to half as long again, within the bounds: never sooner than the server asked,
-        but not all at once whom it told the same moment."""
+        but not all at once whom it told the same moment. A chance of 0.5 adds nothing."""
         asked = retry_after or 0.0
-        return min(asked + chance * min(asked, self.max_cool_down) / 2, self.max_retry_after)
+        return min(asked + abs(2 * chance - 1) * min(asked, self.max_cool_down) / 2, self.max_retry_after)
 
 
 #: A hundred years in seconds: no thread can wait for longer than three hundred.

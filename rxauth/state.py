@@ -163,21 +163,22 @@ class Windows:
     token's life, because a longer one would refresh without end. A negative leeway is for a server that accepts a
     token for some time after it expired.
 
-    `spread`, from 0 to 1, shortens the background window by up to a half: each session has its own, at random, so that
-    those that signed in together, or share one sign-in, do not all wake at the same instant. It puts no refresh off
-    until after the expiry.
+    `spread`, from 0 to 1, is the session's share of chance: it lengthens or shortens the background window by up to a
+    quarter of what lies before the leeway, so that sessions that signed in together, or share one sign-in, do not all
+    wake at the same instant. 0.5 is the window as it stands above, and what a test's clock draws.
     """
 
     leeway: float | None = None
     refresh_ahead: float | None = None
-    spread: float = 0.0
+    spread: float = 0.5
 
     def of(self, tokens: Tokens) -> tuple[float, float]:
         """(leeway, refresh_ahead) for this pair."""
         life = tokens.life if tokens.life is not None else float("inf")
         leeway = min(5.0, life / 10) if self.leeway is None else min(self.leeway, life / 2)
         ahead = min(60.0, life / 4) if self.refresh_ahead is None else min(self.refresh_ahead, life / 2)
-        return leeway, max(leeway, ahead - max(0.0, ahead - max(leeway, 0.0)) * self.spread / 2)
+        apart = max(0.0, ahead - max(leeway, 0.0)) * (0.5 - self.spread) / 2
+        return leeway, max(leeway, min(ahead + apart, life / 2))
 
     def fresh_for(self, state: AuthState, now: Instant) -> float:
         """For how many seconds a state that `decide` calls fresh stays so, at least."""

@@ -180,7 +180,7 @@ def test_refresh_ahead_answers_at_once_and_refreshes_once_in_the_background() ->
     """B28"""
     time, refresher, session = make(life=300)
     refresher.latency = 2.0
-    time.advance(254)
+    time.advance(250)
     began = time.now().mono
     callers = [Caller(session.fresh()) for _ in range(10)]
     assert [caller.access for caller in callers] == ["access-0"] * 10
@@ -201,7 +201,7 @@ def test_sessions_refresh_ahead_at_moments_of_their_own() -> None:
     early, late = FakeRefresher(time), FakeRefresher(time)
     sessions = [Session(refresher, tokens=pair(time, 300), time=time) for refresher in (early, late)]
     began, posts = time.now().mono, []
-    for moment in (239, 241, 267, 268):  # 60 s before the expiry to 32.5 s before it
+    for moment in (226, 227, 253, 254):  # 60 s before the expiry, and 13.75 s more or less
         time.advance(moment - (time.now().mono - began))
         for session in sessions:
             Caller(session.fresh())
@@ -213,14 +213,14 @@ def test_sessions_refresh_ahead_at_moments_of_their_own() -> None:
 def test_what_is_remembered_of_a_fresh_state_ends_with_its_window_and_with_a_jump_of_the_clock() -> None:
     time, refresher, session = make(life=300)
     assert session.peek() is not None
-    time.advance(253.7)
+    time.advance(239.9)
     assert session.peek() is not None
-    time.advance(0.1)  # 60 s before the expiry, but for its share of chance
+    time.advance(0.2)
     assert session.peek() is None, "it is in the window for a refresh in the background"
     session.fresh().run()
     time.advance(1)
     assert session.peek() is not None
-    time.jump(254)
+    time.jump(250)
     assert session.peek() is None, "the machine slept"
     session.close()
     assert session.peek() is None

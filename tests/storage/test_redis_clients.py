@@ -87,6 +87,7 @@ class TestClients:
         assert connections() > before
         stop()
         stop()
+        assert not storage._watches
         del storage, stop
         until(lambda: connections() <= before, "its own are gone")
 

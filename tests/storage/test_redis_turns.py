@@ -93,6 +93,9 @@ class TestTakingTurns:
             until(lambda: left() < 2300, "some of it is over")
             until(lambda: left() > 2600, "it is renewed")
         assert left() == -2, "it is gone"
+        with make(lease=600.0).exclusive(1.0):
+            assert renewing()
+        until(lambda: not renewing(), "who would renew it has ended with the section")
 
     def test_a_lease_of_one_who_hangs_is_not_renewed_for_ever(
         self, redis_server: Server, make: Callable[..., RedisStorage]

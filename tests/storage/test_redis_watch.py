@@ -134,7 +134,9 @@ class TestWatchingThroughTrouble:
             server.go_on()
             assert told.wait(20.0)
 
-    def test_a_watch_ends_when_its_storage_is_closed_at_any_moment(self, server: Server) -> None:
+    def test_a_watch_ends_when_its_storage_is_closed_at_any_moment(
+        self, server: Server, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """Closed under its reader, a connection of redis-py's failed in there with a ValueError."""
         for how in CLIENTS:
             for delay in (0.0, 0.001, 0.01, 0.05):
@@ -142,6 +144,7 @@ class TestWatchingThroughTrouble:
                     ours.watch(lambda: None)
                     time.sleep(delay)
         until(lambda: not watching(), "all have ended")
+        assert caplog.text == ""
         assert listening(server) == 0
         assert server.client.info("clients")["connected_clients"] == 1, "no connection is left but the test's"
 

@@ -87,6 +87,9 @@ class RedisStorage:
     EVAL, GET, TIME, SET, DEL, PTTL, PEXPIRE, HGET, HMGET, HSET, HINCRBY, RPUSH, BLPOP, PUBLISH, SUBSCRIBE and PING.
     The tokens are stored in the clear: let only those read them who may use them, and use TLS (rediss://).
 
+    Each object has a connection of its own, and while it is watched, as by a session, a thread and a second one: a
+    process with 1,000 accounts has 2,000 connections; mind the server's `maxclients`.
+
     The stored times are on the server's clock and come back on the reader's, so that the clocks of the machines that
     share a sign-in need not agree.
     """

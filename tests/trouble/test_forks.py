@@ -115,6 +115,8 @@ def test_the_exit_of_a_forked_child_does_not_wait_for_the_parents_refresh() -> N
     """It has the parent's list of what to wait for, but not the threads; how long it took is said by its parent."""
     source = """
 import rxauth.gatekeeper
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 dislikes forks of processes with threads
 rxauth.gatekeeper.LINGER = 60.0
 session = make(storage=Nowhere())
 session.fresh().subscribe(lambda tokens: None)

@@ -16,7 +16,7 @@ from rxauth import BearerAuth, Session, Tokens, simplejwt
 from rxauth.actions import RefreshStarted, TokensRefreshed
 from rxauth.errors import NotSignedIn, SessionChanged
 from rxauth.testing import TokenServer, faults
-from tests.trouble.trouble_kit import PATIENCE, Crew
+from tests.trouble.trouble_kit import PATIENCE, Crew, until
 
 THREADS = 20
 ROUNDS = 6
@@ -141,11 +141,12 @@ def test_calls_that_race_with_logins_and_logouts_end_in_order(seed: int) -> None
         assert len(keys) == len(set(keys)), "a pair was spent by two flights"
         assert len(brought) <= server.posts <= len(keys)
         assert server.reuses == 0
-        before = server.posts
         tokens = session.login(**credentials).run()
         assert client.get(f"{server.url}/api/me/").status_code == 200
         assert (session.auth.status, session.auth.generation) == ("signed_in", tokens.generation)
-        assert server.posts == before
+        # Not by their number: one that nobody waits for any more may still be on its way.
+        posted = [seen.body.decode() for seen in server.requests if seen.path == "/api/token/refresh/"]
+        assert not any(str(tokens.refresh) in body for body in posted)
         session.close()
 
 
@@ -169,5 +170,6 @@ def test_the_last_of_twenty_logins_at_once_is_who_is_signed_in() -> None:
         last = max(tokens.generation for tokens in won)
         assert session.auth.generation == last
         assert session.replace().run().generation > last
-        assert (server.logins, server.posts, server.reuses) == (THREADS, 1, 0)
+        until(lambda: server.logins == THREADS, "the logins that were overtaken before they were sent")
+        assert (server.posts, server.reuses) == (1, 0)
         session.close()

@@ -3,10 +3,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check storm bench scale simulate mutate clean
+.PHONY: demo demo-fleet test check storm bench bench-storage scale simulate mutate clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)
+
+# Nine processes on one sign-in, in Redis if there is one here, else in a file: ARGS="--storage file" to choose.
+demo-fleet: $(VENV)/.demo
+	$(BIN)/python -m rxauth.demo.fleet $(ARGS)
 
 # On all cores, because much of it waits: for real servers, kernels and clocks.
 test: $(VENV)/.dev
@@ -35,6 +39,10 @@ bench: $(VENV)/.dev
 # What a fleet does to its token endpoint, simulated: writes the tables and the picture of docs/scale.md.
 scale: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+# A refresh with tokens in a file and in Redis, beside one in memory; ARGS="--folder DIR" for the disk of that folder.
+bench-storage: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.storage $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rxauth needs Python 3.11 or later; set PYTHON=...")'

@@ -86,7 +86,7 @@ class Board:
         width = min(options.max_width, WIDEST)
         time_line = _TimeLine(self, max(10, width - 4 - NAME - COUNT))
         lines = [time_line.scale(), *map(time_line.lane, self.lanes), time_line.generations()]
-        numbers = f"{self.refreshes} refreshes at the server, {self.refused} refused, {self.lost} lost calls"
+        numbers = f"{_refreshes(self)} at the server, {self.refused} refused, {self.lost} lost call{_s(self.lost)}"
         lines += [Text(), Text(f"{'':{NAME}}{numbers}", "bold"), _legend()]
         title = f"one sign-in in {_KINDS[self.kind]}, tokens of {self.life:g} s"
         yield Panel(Group(*lines), title=title, title_align="left", width=width)
@@ -141,13 +141,13 @@ class _TimeLine:
 def verdict(board: Board) -> Group:
     """The counts, and who counted."""
     counts = (
-        f"{_mark(board.refreshes == board.advanced > 0)} [bold]{board.refreshes} refreshes counted by the server, "
-        f"{board.advanced} generations stored[/]: "
+        f"{_mark(board.refreshes == board.advanced > 0)} [bold]{_refreshes(board)} counted by the server, "
+        f"{board.advanced} generation{_s(board.advanced)} stored[/]: "
         + ("each refresh token was posted once" if board.refreshes == board.advanced else "they should be equal")
     )
     others = (
         f"{_mark(not (board.refused or board.lost or board.ended))} {board.answered:,} calls answered, "
-        f"{board.lost} lost, {board.refused} refused refreshes, {board.ended} sign-outs"
+        f"{board.lost} lost, {board.refused} refused refreshes, {board.ended} sign-out{_s(board.ended)}"
     )
     lines = [Text(), Text.from_markup(counts), Text.from_markup(others), *map(_of_the_killed, _killed(board))]
     return Group(*lines, *(Text(line, "red") for line in _failures(board)))
@@ -170,6 +170,14 @@ def _failures(board: Board) -> list[str]:
     broken = [f"{lane.name} {lane.broken}" for lane in board.lanes if lane.broken]
     errors = [f"{lane.name}: {count} x {what}" for lane in board.lanes for what, count in lane.tally.errors.items()]
     return [*idle, *broken, *errors]
+
+
+def _refreshes(board: Board) -> str:
+    return f"{board.refreshes} refresh" + ("" if board.refreshes == 1 else "es")
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _mark(good: bool) -> str:

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             backend(life=options.life, latency=0.02, token_latency=0.1) as server,
         ):
             return asyncio.run(_run(server, shared, options, Console()))
-    except (ImportError, BackendError, RxAuthError) as error:
+    except (ImportError, BackendError, RxAuthError, TimeoutError) as error:
         print(f"{error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
@@ -129,7 +129,8 @@ class Fleet:
 
     async def _look_around(self) -> None:
         while True:
-            await asyncio.to_thread(self._look)
+            with contextlib.suppress(Exception):  # a server that is too busy to answer; the last look tells
+                await asyncio.to_thread(self._look)
             await asyncio.sleep(LOOK)
 
     def _look(self) -> None:

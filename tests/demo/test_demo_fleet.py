@@ -43,8 +43,9 @@ class TestARun:
     def test_each_refresh_token_is_posted_once_and_nobody_notices_anything(self, storage: str) -> None:
         if storage == "redis":
             find_binary()
+        options = ["--workers", "3", "--seconds", "7", "--life", "4"]  # a life that a slow machine does not notice
         done = subprocess.run(
-            [sys.executable, "-m", "rxauth.demo.fleet", "--storage", storage, "--workers", "3", "--seconds", "5"],
+            [sys.executable, "-m", "rxauth.demo.fleet", "--storage", storage, *options],
             capture_output=True,
             text=True,
             timeout=240,
@@ -76,8 +77,7 @@ class TestARun:
                     worker.stop()
             intruder.join(10)
         assert isinstance(out.file, io.StringIO)
-        assert "✗" in out.file.getvalue().partition("answered by")[0]
-        assert "they should be equal" in out.file.getvalue()
+        assert re.search(r"^✗", out.file.getvalue(), re.MULTILINE), out.file.getvalue()
 
     def test_a_worker_that_can_not_start_is_a_failure_that_says_why(self) -> None:
         worker = Worker(1)

@@ -195,8 +195,12 @@ def backend(
 
 
 def _command(fd: int, folder: Path) -> list[str]:
-    """One worker, because SQLite and the blacklist want one writer; threads, because 50 calls with latency overlap."""
+    """One worker, because SQLite and the blacklist want one writer; threads, because 50 calls with latency overlap.
+
+    It keeps an idle connection for longer than httpx does, which is 5 s: else a call may meet one that is being closed.
+    """
     options = ["--bind", f"fd://{fd}", "--workers", "1", "--threads", "64", "--worker-tmp-dir", str(folder)]
+    options += ["--keep-alive", "30"]
     return [sys.executable, "-m", "gunicorn", "rxauth.demo.site:application", *options, "--log-level", "warning"]
 
 

@@ -26,7 +26,7 @@ from rxauth.demo.fleet_view import Board, Lane, verdict
 from rxauth.demo.fleet_worker import Tally
 from rxauth.storage import Record, SharedStorage
 from rxauth.tokens import Tokens
-from tests.storage.redis_kit import Server, find_binary, serve, until
+from tests.storage.redis_kit import Server, serve, until
 
 server = pytest.fixture(serve)
 
@@ -40,9 +40,11 @@ def drawn(what: Any) -> str:
 
 class TestARun:
     @pytest.mark.parametrize("storage", ["file", "redis"])
-    def test_each_refresh_token_is_posted_once_and_nobody_notices_anything(self, storage: str) -> None:
+    def test_each_refresh_token_is_posted_once_and_nobody_notices_anything(
+        self, storage: str, request: pytest.FixtureRequest
+    ) -> None:
         if storage == "redis":
-            find_binary()
+            request.getfixturevalue("server")  # there is a redis-server to start, or this is skipped
         options = ["--workers", "3", "--seconds", "7", "--life", "4"]  # a life that a slow machine does not notice
         done = subprocess.run(
             [sys.executable, "-m", "rxauth.demo.fleet", "--storage", storage, *options],
@@ -201,8 +203,8 @@ class TestThePlace:
             assert server.client.keys("*") != []
         assert server.client.keys("*") == []
 
+    @pytest.mark.usefixtures("server")
     def test_a_redis_of_ours_ends_with_us_however_we_end(self) -> None:
-        find_binary()
         program = (
             "import time; from rxauth.demo.fleet_storage import place\n"
             "with place('redis', None) as shared: print(shared.at, flush=True); time.sleep(600)"

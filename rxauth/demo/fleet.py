@@ -95,9 +95,9 @@ class Fleet:
                     await asyncio.to_thread(worker.finish)
                 while session.is_busy:
                     await asyncio.sleep(PAUSE)
-                looking.cancel()
-                await asyncio.to_thread(self._look)
                 board.over = True
+                await looking
+                await asyncio.to_thread(self._look)
         out.print(verdict(board))
         return 0 if board.is_good else 1
 
@@ -128,7 +128,7 @@ class Fleet:
             max(self._workers, key=lambda worker: max(worker.lane.tally.fetched, default=0.0)).kill()
 
     async def _look_around(self) -> None:
-        while True:
+        while not self._board.over:
             with contextlib.suppress(Exception):  # a server that is too busy to answer; the last look tells
                 await asyncio.to_thread(self._look)
             await asyncio.sleep(LOOK)

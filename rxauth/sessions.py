@@ -19,8 +19,9 @@ class Sessions(Closing, Generic[K]):
     """A family of sessions by key: `sessions[user_id]` is the session of that user, the same one for all who ask.
 
     `make(key)` makes a session that does not exist yet, with a storage of its own for that key, where it finds the
-    tokens of before: `Sessions(lambda user: Session(refresher, storage=FileStorage(folder / user)))`. It is called in
-    the thread that asks, once for each key, however many ask at the same time; what it raises is raised to them.
+    tokens of before: `Sessions(lambda user: Session(refresher, storage=FileStorage(folder / name_for(user))))`, with
+    `rxauth.storage.name_for`, which makes a name of a key that comes from outside. It is called in the thread that
+    asks, once for each key, however many ask at the same time; what it raises is raised to them.
 
     A session that nobody asked for in the last `idle` seconds is closed at the next request for any; of more than
     `limit` the one that was asked for longest ago is. Those are spared that refresh or log in, and those whose tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from rxauth.notebook.marble_canvas import Canvas, n, width_of
+from rxauth.notebook.marble_canvas import Canvas, n, size_of, width_of
 from rxauth.notebook.marble_folds import lanes, rows
 from rxauth.notebook.marble_labels import clean, count, length, wrapped
 from rxauth.notebook.marble_lanes import Page, actions_lane, errors_lane, flights_lane, stream_lane, token_lane
@@ -16,6 +16,8 @@ from rxauth.notebook.story import Gate, Story
 
 #: The narrowest picture, and from which width on there is a margin at the right for sums.
 NARROWEST, WITH_MARGIN = 360, 760
+#: How wide a picture is that nobody asked to be otherwise: at the width of a notebook its letters stay readable.
+WIDTH = 960
 #: More calls than these are folded, into about so many bundles; more sessions and streams are folded, too.
 ROWS, BUNDLES, SESSIONS, STREAMS = 60, 20, 6, 16
 #: At most so many dotted lines say that the gate opened.
@@ -23,7 +25,7 @@ GATES = 12
 _PAD = 28
 
 
-def draw(story: Story, *, title: str | None = None, width: int = 1160, theme: Theme = "auto") -> str:
+def draw(story: Story, *, title: str | None = None, width: int = WIDTH, theme: Theme = "auto") -> str:
     """The picture of a story, `width` pixels wide and as high as it needs to be."""
     page = _page(story, width)
     shown, told = title or headline(story), sentence(story)
@@ -49,15 +51,15 @@ def draw(story: Story, *, title: str | None = None, width: int = 1160, theme: Th
 
 
 def _page(story: Story, width: int) -> Page:
-    left = min(max(width * 0.164, 92), 190)
-    margin = min(max(width * 0.19, 150), 220) if width >= WITH_MARGIN else 0
+    left = min(max(width * 0.15, 92), 190)
+    margin = min(max(width * 0.217, 150), 220) if width >= WITH_MARGIN else 0
     right = width - (margin or _PAD)
     return Page(Canvas(), Scale.of(story.end, left, right), width, margin - _PAD if margin else 0, y=0, end=story.end)
 
 
 def _head(page: Page, title: str, told: str) -> None:
     room = page.width - 2 * _PAD
-    page.canvas.text(_PAD, 41, title, "h", room=room * 0.64)
+    page.canvas.text(_PAD, 41, title, "h", room=room)
     lines = wrapped(clean(told), max(int(room / (12.5 * 0.53)), 20))
     lines = lines if len(lines) <= 6 else [*lines[:5], f"{lines[5]} …"]
     for number, line in enumerate(lines):
@@ -112,7 +114,7 @@ def _gate_lines(page: Page, gates: list[Gate], top: float, below: int) -> None:
     taken = page.left - 8
     for gate, x, following in zip(gates, places, [*places[1:], page.right], strict=True):
         for words in _gate_words(gate):
-            wide = width_of(words) + 20
+            wide = width_of(words, size_of("b")) + 20
             if x - wide >= taken:
                 page.canvas.text(x - 8, page.y + 6, words, "b halo", "end")
                 taken = x + 4

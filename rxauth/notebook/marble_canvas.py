@@ -6,12 +6,37 @@ from collections.abc import Iterable
 from xml.sax.saxutils import escape
 
 from rxauth.notebook.marble_labels import clean, columns
-from rxauth.notebook.words import shorten
+
+#: How large each style's letters are, in pixels; bold ones are wider, so they count as larger.
+_SIZES = {"h": 21.5, "b": 14.0, "s": 12.0, "m": 11.0}
+#: How wide letters are, as parts of their size, in the widest of the usual fonts (DejaVu Sans).
+_EMS = {
+    **dict.fromkeys(" ',./:;|!()-[]\\ijlfrtIJ·", 0.37),
+    **dict.fromkeys("mwMWQOGDHN%@&#+<=>~…✓✕↻×", 0.84),
+}
 
 
 def width_of(text: str, size: float = 12.5) -> float:
-    """About how wide a text is: nobody knows the reader's font."""
-    return columns(text) * size * 0.56
+    """About how wide a text is, rather more than less: nobody knows the reader's font."""
+    return size * sum(_EMS.get(char) or 0.61 * columns(char) for char in text)
+
+
+def cut(text: str, room: float, size: float = 12.5) -> str:
+    """The text, cut to about so many pixels."""
+    if width_of(text, size) <= room:
+        return text
+    kept, left = "", room - width_of("…", size)
+    for char in text:
+        left -= width_of(char, size)
+        if left < 0:
+            break
+        kept += char
+    return kept.rstrip() + "…"
+
+
+def size_of(style: str) -> float:
+    """How large the letters of this style are."""
+    return next((_SIZES[name] for name in style.split() if name in _SIZES), 12.5)
 
 
 def n(number: float) -> str:
@@ -30,11 +55,12 @@ class Canvas:
         self, x: float, y: float, text: str, style: str = "", anchor: str = "start", room: float | None = None
     ) -> None:
         """A text; with `room` it is cut to so many pixels."""
+        text = " ".join(clean(text).split())
         if room is not None:
-            text = shorten(text, max(int(room / (12.5 * 0.56)), 1))
+            text = cut(text, room, size_of(style))
         end = "" if anchor == "start" else f' text-anchor="{anchor}"'
         kind = f' class="{style}"' if style else ""
-        self.parts.append(f'<text x="{n(x)}" y="{n(y)}"{kind}{end}>{escape(clean(text))}</text>')
+        self.parts.append(f'<text x="{n(x)}" y="{n(y)}"{kind}{end}>{escape(text)}</text>')
 
     def rect(self, x: float, y: float, width: float, height: float, style: str, fill: str = "", r: float = 0) -> None:
         """A rectangle; `fill` is the name of a pattern."""

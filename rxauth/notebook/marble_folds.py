@@ -193,7 +193,7 @@ def blocks(pieces: Sequence[Piece], sliver: float) -> list[Block]:
         is_sliver = piece.end - piece.begin < sliver
         if is_sliver and were_slivers:
             found[-1].append(piece)
-        elif piece.end > piece.begin or len(pieces) == 1:
+        elif piece.end > piece.begin or piece is pieces[-1]:
             found.append([piece])
             were_slivers = is_sliver
     return [Block(group[0].begin, group[-1].end, tuple(group)) for group in found]

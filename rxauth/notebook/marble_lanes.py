@@ -46,7 +46,7 @@ class Page:
     def label(self, y: float, name: str, more: str = "") -> None:
         """A lane's name at the left, and below it what it is."""
         room = self.left - 24
-        self.canvas.text(self.left - 16, y, name, "b", "end", room * 0.94)
+        self.canvas.text(self.left - 16, y, name, "b", "end", room)
         if more and width_of(more, 12) <= room:
             self.canvas.text(self.left - 16, y + 15, more, "s soft", "end", room)
 
@@ -84,14 +84,16 @@ def token_lane(page: Page, lane: TokenLane, named: str) -> None:
     """A bar in pieces; what has no room for its words says it with its pattern alone."""
     y, high = page.y, 26.0
     page.label(y + 17, named or "token", "token" if named else "")
-    for block in blocks(lane.pieces, page.scale.lasts(4)):
-        _block(page, block, y, high)
+    found = blocks(lane.pieces, page.scale.lasts(4))
+    for block in found:
+        # What came last goes on to the end of the axis, also when nothing was recorded after it.
+        _block(page, block, y, high, page.until(block.end) if block is found[-1] else page.scale(block.end))
     page.note(y + 17, _token_note(page, lane), style="s soft")
     page.y += high + (20 if named and not lane.flights else 14)
 
 
-def _block(page: Page, block: Block, y: float, high: float) -> None:
-    x, until = page.scale(block.begin), page.until(block.end)
+def _block(page: Page, block: Block, y: float, high: float, until: float) -> None:
+    x = page.scale(block.begin)
     wide = max(until - x, 1.5)
     if len(block.pieces) > 1:
         behind = "busy-fill"
@@ -101,24 +103,27 @@ def _block(page: Page, block: Block, y: float, high: float) -> None:
         piece = block.pieces[0]
         pattern = piece.kind if piece.kind in PATTERNS else ""
         behind = PATTERNS[pattern][0] if pattern else ""
-        page.canvas.rect(x, y, wide, high, _FILLS[piece.kind], pattern, r=7)
+        style = _FILLS[piece.kind] + (" dash" if piece.unsaved and piece.kind != "signed_out" else "")
+        page.canvas.rect(x, y, wide, high, style, pattern, r=7)
         said = _sayings(piece)
     for words in said:
-        if width_of(words) + 20 <= wide:
-            page.canvas.text(x + 11, y + 17.5, words, f"halo k-{behind}" if behind else "")
+        if width_of(words) + 12 <= wide:
+            page.canvas.text(x + 9, y + 17.5, words, f"halo k-{behind}" if behind else "")
             return
 
 
 def _sayings(piece: Piece) -> list[str]:
     """What a piece is, from at length to a sign."""
     sign, word = _WORDS[piece.kind]
-    short = f"{sign} {word}"
+    short = f"{sign} {word}" + (", not saved" if piece.unsaved and piece.kind in ("fresh", "signed_in") else "")
     generation = f" – generation {piece.generation}" if piece.generation else ""
     left = piece.expires_in
     more = [short, sign]
     match piece.kind:
         case "fresh" if left is not None:
             more = [f"{short}{generation}, expires in {length(left)}", short + generation, *more]
+        case "refreshing" if piece.refused:
+            more = [f"{short} – the API refused the old token", *more]
         case "refreshing" if left is not None and left > piece.end - piece.begin:
             more = [f"{short} – the old token is still valid", *more]
         case "degraded" if left is not None and left > piece.end - piece.begin:
@@ -135,6 +140,8 @@ def _token_note(page: Page, lane: TokenLane) -> str:
     last = lane.turns[-1] if lane.turns else None
     if last is not None and last.what in ("ended", "signed_out"):
         return f"{'✕ ended' if last.what == 'ended' else 'signed out'} at {length(last.at)}"
+    if lane.pieces and lane.pieces[-1].unsaved:
+        return "✕ not saved"
     expired = [piece for piece in lane.pieces if piece.kind == "expired"]
     if expired:
         return f"✕ expired at {length(expired[0].begin)}" if expired[0].begin else "✕ expired at the start"
@@ -240,7 +247,7 @@ def _beside(page: Page, x: float, y: float, words: str) -> None:
 
 def _marbles(page: Page, marks: Sequence[Mark], y: float, pill: str, dot: str) -> float:
     """Draws them, and says where the last one ends."""
-    edges = (page.left - 8, page.right + 8)
+    edges = (page.left - 8, page.right + 2)
     found = marbles_of(marks, page.scale, 4, lambda label: max(width_of(label, 11) + 10, 18), edges=edges)
     for marble in found:
         if marble.label:
@@ -269,13 +276,13 @@ def errors_lane(page: Page, marks: Sequence[Mark]) -> None:
     ordered, here = sorted(marks, key=lambda mark: mark.at), 0
     for number, (many, x) in enumerate(found):
         page.canvas.cross(x, y, 5, name="error")
-        room = (found[number + 1][1] - 10 if number + 1 < len(found) else page.right) - x - 10
+        room = (found[number + 1][1] - 10 if number + 1 < len(found) else page.right) - x + 4
         mark = ordered[here]
         here += many
         times = f" × {many}" if many > 1 else ""
         for words in (f"{mark.label}{times} in {mark.where}" if mark.where else "", mark.label + times, times.strip()):
             if words and width_of(words, 11) <= room:
-                page.canvas.text(x + 10, y + 4, words, "m halo")
+                page.canvas.text(x - 4, y + 19, words, "m")
                 break
     kinds = {mark.label for mark in marks}
     page.note(y + 4, count(len(marks), "error"), shorten(", ".join(sorted(kinds)), 40), "b")

@@ -20,32 +20,39 @@ PITCHES = (24, 24, 24, 22, 22, 22, 20, 20, 20, 20, 20, 20)
 def waiting_lane(page: Page, story: Story, *, with_sum: bool) -> None:
     """How many wait, as a hatched area, with its peak."""
     high, canvas = 28.0, page.canvas
+    steps = thin(story.waiting, page.scale.lasts(1.5))
+    peak, beside = _peak(page, story, steps)
+    if peak and beside is None:
+        page.y += 14  # it stands above the area
     base = page.y + high
     page.label(page.y + 20, "waiting", "calls in the queue")
-    steps = thin(story.waiting, page.scale.lasts(1.5))
     d, level = f"M{n(page.left)} {n(base)}", base
     for at, number in steps:
         level = base - high * number / story.peak
         d += f"H{n(page.scale(at))}V{n(level)}"
     canvas.path(f"{d}H{n(page.right)}V{n(base)}z", "k-none", "waits")
     canvas.path(f"{d}H{n(page.right)}", "step")
-    if story.peak > 1:
-        _peak(page, story, steps, base - high)
+    if beside is not None:
+        canvas.text(beside, base - high + 12, peak, "halo")
+    elif peak:
+        rise = page.scale(next(at for at, number in steps if number == story.peak))
+        canvas.text(min(rise, page.right - width_of(peak)), base - high - 6, peak, "halo")
     if not with_sum:
         waited = [call for call in story.calls if call.way == "waited"]
         page.note(page.y + 14, f"{len(waited)} waited", f"longest {length(max(call.waited for call in waited))}", "b")
     page.y += high + 26
 
 
-def _peak(page: Page, story: Story, steps: Sequence[tuple[float, int]], top: float) -> None:
-    """Said after the fall from the highest step, or before the rise to it."""
+def _peak(page: Page, story: Story, steps: Sequence[tuple[float, int]]) -> tuple[str, float | None]:
+    """What is said of the peak ("" of a single call), and where it has room beside the area; None: nowhere."""
+    if story.peak < 2:
+        return "", None
+    words = f"peak {story.peak}"
     here = next((number for number, step in enumerate(steps) if step[1] == story.peak), 0)
-    falls = steps[here + 1][0] if here + 1 < len(steps) else story.end
-    x, words = page.scale(falls), f"peak {story.peak}"
-    if x + width_of(words) + 16 < page.right:
-        page.canvas.text(x + 12, top + 12, words, "halo")
-    else:
-        page.canvas.text(page.scale(steps[here][0]) - 12, top + 12, words, "halo", "end")
+    fall = page.scale(steps[here + 1][0] if here + 1 < len(steps) else story.end)
+    until = fall + 12 + width_of(words)
+    high = any(number > story.peak / 2 and fall < page.scale(at) < until for at, number in steps[here + 1 :])
+    return words, None if high or until > page.right else fall + 12
 
 
 def calls_lane(page: Page, story: Story, rows: Sequence[Row]) -> None:
@@ -69,12 +76,13 @@ def _named_rows(page: Page, rows: Sequence[Row]) -> None:
 
 
 def _outcome(call: Call) -> str:
-    waited = f", waited {length(call.waited)}" if call.way == "waited" else ""
     match call.outcome:
         case "answered" if call.why == "tokens":
             return f"token after {length(call.waited)}"
+        case "answered" if call.way == "waited":
+            return f"waited {length(call.waited)}, then {call.why}"
         case "answered":
-            return f"answered {call.why}".removesuffix(" answered") + waited
+            return f"answered {call.why}".removesuffix(" answered")
         case "failed":
             return f"failed: {call.why}"
         case "cancelled":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,6 +10,8 @@ from typing import Any, Literal
 from rxauth.notebook.marble_labels import class_name, clean, value_label
 from rxauth.notebook.words import shorten
 from rxauth.trace import Completed, Disposed, Emitted, ErrorReported, Failed, Subscribed
+
+_LOCALS = re.compile(r"\S*<locals>\.")
 
 Ending = Literal["completed", "failed", "disposed", "open"]
 
@@ -110,7 +113,8 @@ class Streams:
         subscriber.end, subscriber.ending, subscriber.why = at, ending, why
 
     def _reported(self, at: float, event: ErrorReported, stream: str) -> None:
-        self.errors.append(Mark(at, class_name(event.error), shorten(clean(str(event.where)), 40)))
+        where = _LOCALS.sub("", clean(str(event.where)))  # the function alone, not the cell's or the test's it is in
+        self.errors.append(Mark(at, class_name(event.error), shorten(where, 40)))
 
 
 def _lines(subscribers: dict[Any, list[_Subscriber]], last: float) -> tuple[Line, ...]:

@@ -16,6 +16,7 @@ from rxauth.actions import (
     SignedOut,
     SignInFailed,
     SigningIn,
+    StorageChanged,
     TokensRefreshed,
 )
 from rxauth.notebook.folding import auth_states
@@ -38,6 +39,9 @@ class Piece:
     expires_in: float | None = None
     #: The class of the error that led here, "" for none.
     error: str = ""
+    #: The API refused the token, and the pair could not be saved.
+    refused: bool = False
+    unsaved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class TokenLane:
     pieces: tuple[Piece, ...]
     flights: tuple[Flight, ...]
     turns: tuple[Turn, ...]
+    #: When saving the tokens failed, with the error's class; and when it worked again, with "".
+    saves: tuple[tuple[float, str], ...] = ()
 
     @property
     def is_quiet(self) -> bool:
@@ -90,6 +96,7 @@ class Life:
     _open: dict[tuple[str, int], Flight] = field(default_factory=dict)
     _over: list[Flight] = field(default_factory=list)
     _turns: list[Turn] = field(default_factory=list)
+    _saves: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, at: float, event: SessionEvent) -> None:
         """Go on with this event."""
@@ -108,7 +115,7 @@ class Life:
         if not self._seen and self.state is not None:
             self._states = [(0.0, self.state, None)]
         flights = sorted([*self._over, *self._open.values()], key=lambda flight: flight.begin or 0.0)
-        return TokenLane(self.session, tuple(self._pieces(end)), tuple(flights), tuple(self._turns))
+        return TokenLane(self.session, tuple(self._pieces(end)), tuple(flights), tuple(self._turns), tuple(self._saves))
 
     def _begin(self, at: float, event: SessionEvent) -> None:
         """The state at the beginning; the first event tells what a clock said then, and so when its tokens expire."""
@@ -139,6 +146,8 @@ class Life:
             case SignedOut() if counts:
                 self._turns.append(Turn(at, "signed_out"))
                 self._overtake(at, "the logout")
+            case StorageChanged(error=error) if counts:
+                self._saves.append((at, "" if error is None else class_name(error)))
 
     def _overtake(self, at: float, why: str) -> None:
         self._over += [replace(flight, end=at, outcome="overtaken", error=why) for flight in self._open.values()]
@@ -201,16 +210,25 @@ def _expiry(state: AuthState, at: float, event: SessionEvent) -> float | None:
 
 
 def _split(state: AuthState, begin: float, end: float, expires: float | None) -> list[Piece]:
-    error = class_name(state.error) if state.error is not None else ""
-    generation = state.generation
-    if state.status == "signed_in" and expires is not None:
-        if expires >= end:
-            return [Piece("fresh", begin, end, generation, expires - begin, error)]
-        if expires <= begin:
-            return [Piece("expired", begin, end, generation, expires - begin, error)]
-        return [
-            Piece("fresh", begin, expires, generation, expires - begin, error),
-            Piece("expired", expires, end, generation, 0.0, error),
-        ]
+    """The state's stretch of time: one piece, or two when the token expires in it."""
     left = expires - begin if expires is not None and state.tokens is not None else None
-    return [Piece(state.status, begin, end, generation, left, error)]
+    piece = Piece(
+        state.status,
+        begin,
+        end,
+        state.generation,
+        left,
+        class_name(state.error) if state.error is not None else "",
+        refused=state.refused,
+        unsaved=state.storage == "failing",
+    )
+    if state.status != "signed_in" or expires is None or left is None:
+        return [piece]
+    if expires >= end:
+        return [replace(piece, kind="fresh")]
+    if left <= 0:
+        return [replace(piece, kind="expired")]
+    return [
+        replace(piece, kind="fresh", end=expires),
+        replace(piece, kind="expired", begin=expires, expires_in=0.0),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from rxauth.notebook.marble_calls import Call, Way
 from rxauth.notebook.marble_labels import clean, count, length
@@ -12,8 +13,9 @@ from rxauth.notebook.marble_tokens import Flight, TokenLane
 from rxauth.notebook.story import Story
 from rxauth.notebook.words import shorten
 
-#: How many streams, sessions or kinds of errors are told one by one.
+#: How many streams, sessions or kinds of errors are told one by one, when there are more than one more.
 FEW = 3
+T = TypeVar("T")
 
 
 def sentence(story: Story) -> str:
@@ -35,9 +37,9 @@ def headline(story: Story) -> str:
         gist = _gist(story)
         return gist[0].upper() + gist[1:]
     if story.streams:
-        names = ", ".join(shorten(lane.name, 20) for lane in story.streams[:FEW])
-        more = len(story.streams) - FEW
-        return f"{count(len(story.streams), 'stream')}: {names}" + (f" and {more} more" if more > 0 else "")
+        few, rest = _few(story.streams)
+        names = ", ".join(shorten(lane.name, 20) for lane in few)
+        return f"{count(len(story.streams), 'stream')}: {names}" + (f" and {len(rest)} more" if rest else "")
     if story.errors:
         return count(len(story.errors), "error")
     if story.actions:
@@ -83,8 +85,10 @@ def _gist(story: Story) -> str:
     if any(turn.what == "signed_out" for turn in turns):
         return "signed out meanwhile" if story.calls else "signed out"
     if failed:
-        some = f"all {failed}" if failed == len(flights) else f"{failed} of {len(flights)}"
-        return f"{some} refreshes failed" if len(flights) > 1 else "the refresh failed"
+        if len(flights) == 1:
+            return "the refresh failed"
+        every = "both" if failed == 2 else f"all {failed}"
+        return f"{every if failed == len(flights) else f'{failed} of {len(flights)}'} refreshes failed"
     if flights:
         return "one refresh" if len(flights) == 1 else f"{len(flights)} refreshes"
     if any(turn.what == "sign_in_failed" for turn in turns):
@@ -105,14 +109,15 @@ def _sessions(story: Story) -> Iterator[str]:
     gate = ", ".join(_gate(story.calls))
     if gate:
         yield gate
-    for lane in story.tokens[:FEW]:
+    few, rest = _few(story.tokens)
+    for lane in few:
         told = _session(lane, bool(story.calls))
         if told and len(story.tokens) > 1:
             yield f"{shorten(clean(lane.session), 20)}: {', '.join(told)}"
         else:
             yield from told
-    if len(story.tokens) > FEW:
-        yield f"{count(len(story.tokens) - FEW, 'more session')}"
+    if rest:
+        yield f"{len(rest)} more sessions"
 
 
 def _gate(calls: tuple[Call, ...]) -> Iterator[str]:
@@ -142,6 +147,11 @@ def _session(lane: TokenLane, has_calls: bool) -> list[str]:
         if turns and not (what in _told_by(lane.flights) and len(turns) == 1):
             error = f" ({turns[-1].error})" if turns[-1].error else ""
             told.append((turns[0].at, f"{words} {_when([turn.at for turn in turns])}{error}"))
+    failed = [(at, error) for at, error in lane.saves if error]
+    if failed:
+        worked = [at for at, error in lane.saves if not error and at > failed[-1][0]]
+        again = f" and worked again at {length(worked[0])}" if worked else ""
+        told.append((failed[0][0], f"saving failed {_when([at for at, _ in failed])} ({failed[-1][1]}){again}"))
     return [words for _, words in sorted(told, key=lambda part: part[0])]
 
 
@@ -217,11 +227,11 @@ def _results(story: Story) -> Iterator[str]:
 
 
 def _streams(story: Story) -> Iterator[str]:
-    for lane in story.streams[:FEW]:
+    few, rest = _few(story.streams)
+    for lane in few:
         yield _stream(lane)
-    if len(story.streams) > FEW:
-        rest = story.streams[FEW:]
-        yield f"{count(len(rest), 'more stream')} brought {count(sum(lane.values for lane in rest), 'value')}"
+    if rest:
+        yield f"{len(rest)} more streams brought {count(sum(lane.values for lane in rest), 'value')}"
 
 
 def _stream(lane: StreamLane) -> str:
@@ -240,7 +250,7 @@ def _rest(story: Story) -> Iterator[str]:
     if story.actions:
         kinds = Counter(mark.label for mark in story.actions).most_common()
         told = ", ".join(f"{name} × {number}" if number > 1 else name for name, number in kinds[:FEW])
-        other = "action" if not story.calls and not story.tokens else "other action"
+        other = "other action" if story.calls or any(lane.turns or lane.flights for lane in story.tokens) else "action"
         yield f"{count(len(story.actions), other)} ({told}{', …' if len(kinds) > FEW else ''})"
     if not story.calls and story.skipped:
         yield f"{count(story.skipped, 'call')} skipped"
@@ -251,6 +261,16 @@ def _rest(story: Story) -> Iterator[str]:
         yield f"the first {count(story.dropped, 'event')} were dropped".replace("1 event were", "event was")
 
 
+def _few(things: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """Those that are told one by one, and the rest, which is never a single one."""
+    return (things, ()) if len(things) <= FEW + 1 else (things[:FEW], things[FEW:])
+
+
+def _start(begin: float) -> str:
+    """A beginning within the first millisecond is the beginning."""
+    return length(begin) if begin >= 0.001 else length(0)
+
+
 def _when(times: list[float]) -> str:
     return f"at {length(times[0])}" if len(times) == 1 else f"{len(times)} times"
 
@@ -259,8 +279,8 @@ def _from_to(begin: float | None, end: float | None) -> str:
     if begin is None:
         return "begun before" + (f", until {length(end)}" if end is not None else "")
     if end is None:
-        return f"from {length(begin)}"
-    first, last = length(begin), length(end)
+        return f"begun at {_start(begin)}"
+    first, last = _start(begin), length(end)
     number, _, unit = first.partition(" ")
     same = last.endswith(f" {unit}") and last.count(" ") == 1 and first.count(" ") == 1
     return f"from {number if same else first} to {last}"

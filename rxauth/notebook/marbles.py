@@ -12,7 +12,7 @@ from reactivex import Observable
 from reactivex.disposable import CompositeDisposable
 
 from rxauth.closing import Closing
-from rxauth.notebook.drawing import NARROWEST, draw
+from rxauth.notebook.drawing import NARROWEST, WIDTH, draw
 from rxauth.notebook.marble_theme import Theme
 from rxauth.notebook.marble_words import sentence
 from rxauth.notebook.story import Story, tell
@@ -35,7 +35,7 @@ class Marbles(Closing):
         subscriptions: CompositeDisposable | None = None,
         *,
         title: str | None = None,
-        width: int = 1160,
+        width: int = WIDTH,
         theme: Theme = "auto",
     ) -> None:
         self._recording, self._subscriptions = recording, subscriptions
@@ -93,7 +93,7 @@ def marbles(
     source: Recording | Observable[Any] | None = None,
     *others: Observable[Any],
     title: str | None = None,
-    width: int = 1160,
+    width: int = WIDTH,
     theme: Theme = "auto",
     **named: Observable[Any],
 ) -> Marbles:

@@ -1,8 +1,9 @@
-"""How a story is drawn: lanes, folding, themes, and what can be told apart without colours."""
+"""How a story is drawn: which lanes there are, what they say, and how much is folded."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -26,18 +27,16 @@ from marble_kit import (
     words,
 )
 
-from rxauth.actions import SessionEnded
+from rxauth.actions import SessionEnded, SignedOut, StorageChanged
 from rxauth.errors import SessionExpired
 from rxauth.notebook import marbles
-from rxauth.notebook.marble_canvas import Canvas
+from rxauth.notebook.marble_canvas import cut, width_of
 from rxauth.notebook.marble_folds import blocks, lines, marbles_of, rows, thin
-from rxauth.notebook.marble_scale import Scale
 from rxauth.notebook.marble_streams import Line, Mark, StreamLane
-from rxauth.notebook.marble_theme import DARK, LIGHT, PATTERNS, Palette, style
 from rxauth.notebook.marble_tokens import Piece
 from rxauth.notebook.story import tell
 from rxauth.recorder import Recording
-from rxauth.trace import CallWaits, Emitted, ErrorReported, Failed, Subscribed
+from rxauth.trace import CallWaits, Emitted, ErrorReported, Subscribed
 
 LIMIT = 500_000
 
@@ -53,7 +52,7 @@ def drawn(recording: Recording, **how: int) -> str:
 
 
 def test_a_storm_has_its_lanes_its_gate_and_its_sums() -> None:
-    texts = words(drawn(fifty_calls()))
+    texts = words(drawn(fifty_calls(), width=1160))
     for expected in (
         "token",
         "↻ refreshing",
@@ -90,7 +89,7 @@ def test_a_few_calls_have_a_name_and_an_outcome_each() -> None:
     events = [waits(0, 1), released(1, 1), sent(1, 1), ended(2, 1), sent(0, 2), ended(2, 2, 503), sent(0, 3)]
     texts = words(drawn(recorded(*events)))
     assert texts.count("GET /api/me/") == 3
-    assert {"answered 200, waited 1 s", "failed: 503", "still running"} <= set(texts)
+    assert {"waited 1 s, then 200", "failed: 503", "still running"} <= set(texts)
 
 
 def test_a_401_that_is_sent_again_is_marked() -> None:
@@ -120,6 +119,63 @@ def test_errors_are_named_with_their_place() -> None:
     texts = words(drawn(recorded((0, Tick(1)), (1, error, "errors"), (9, Tick(2)))))
     assert "KeyError in the epic search" in texts
     assert "1 error" in texts
+
+
+def test_a_place_is_named_without_the_functions_around_it() -> None:
+    error = ErrorReported(error=KeyError("x"), where="epic main.<locals>.play.<locals>.search")
+    assert "KeyError in epic search" in words(drawn(recorded((1, error, "errors"), (9, Tick(2)))))
+
+
+def bars(recording: Recording) -> list[tuple[float, float, str]]:
+    """The token's bar: from, to, and the style of each piece."""
+    found = [bar for bar in parsed(drawn(recording)).iter(f"{SVG}rect") if bar.get("height") == "26"]
+    return [(x := float(bar.attrib["x"]), x + float(bar.attrib["width"]), bar.attrib["class"]) for bar in found]
+
+
+def test_what_came_last_goes_on_to_the_end_of_the_axis() -> None:
+    """A logout at the very end, for example: what was before it ends there, and is not drawn on."""
+    out = SignedOut(sign_in="a", at=instant(1))
+    (_, ends, before), (begins, _, after) = bars(recorded(starts(0), (1, out), initial=signed_in()))
+    assert (before, after) == ("k-busy", "f-card k-line dash")
+    assert ends == begins
+    assert "overtaken: signed out or in" in words(drawn(recorded(starts(0), (1, out), initial=signed_in())))
+
+
+def test_a_token_that_was_refused_is_not_called_valid() -> None:
+    expired, (at, refused) = starts(0), starts(0)
+    assert "↻ refreshing – the old token is still valid" in words(
+        drawn(recorded(expired, lands(1), initial=signed_in()))
+    )
+    texts = words(drawn(recorded((at, replace(refused, refused=True)), lands(1), initial=signed_in())))
+    assert "↻ refreshing – the API refused the old token" in texts
+
+
+def test_tokens_that_could_not_be_saved_are_told() -> None:
+    failing = StorageChanged(sign_in="a", generation=2, at=instant(1), error=OSError())
+    recording = recorded(starts(0), lands(0.1), (0.1, failing), (9, Tick(1)), initial=signed_in(life=0))
+    texts = words(drawn(recording))
+    assert "✕ not saved" in texts
+    assert "✓ fresh, not saved – generation 2, expires in 5 min" in texts
+    assert [style.split()[-1] for _, _, style in bars(recording)] == ["k-busy", "dash"]
+
+
+def test_the_peak_stands_beside_the_area_or_above_it() -> None:
+    texts = {"".join(text.itertext()): text for text in parsed(drawn(fifty_calls())).iter(f"{SVG}text")}
+    beside = texts["peak 33"]
+    assert float(beside.attrib["x"]) > 450, "after the fall"
+    ragged = parsed(drawn(storm_of(200)))
+    above = next(text for text in ragged.iter(f"{SVG}text") if "".join(text.itertext()).startswith("peak"))
+    area = next(path for path in ragged.iter(f"{SVG}path") if path.get("fill") == "url(#waits)")
+    top = min(float(y) for y in re.findall(r"V([\d.]+)", area.attrib["d"]))
+    assert float(above.attrib["y"]) < top
+
+
+@pytest.mark.parametrize("text", ["GET /api/me/", "WWWWW mmmmm", "iiiiillll", "ABC 漢字かな", "✓ fresh – generation 2"])
+def test_a_text_is_cut_to_its_room(text: str) -> None:
+    assert cut(text, width_of(text)) == text
+    for room in range(12, int(width_of(text))):
+        assert width_of(cut(text, room)) <= room
+        assert cut(text, room).endswith("…")
 
 
 def test_a_narrow_picture_keeps_its_texts_inside() -> None:
@@ -216,113 +272,6 @@ def test_ten_thousand_events_stay_readable(what: str) -> None:
     height = float(parsed(svg).attrib["height"])
     assert height < 1200
     assert len(svg) < 100_000
-
-
-# -- what stands for what ---------------------------------------------------------------------------------------------
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    """As defined by WCAG 2.1."""
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_texts_and_marks_stand_out(palette: Palette) -> None:
-    assert contrast(palette["soft"], palette["card"]) >= 4.5
-    for behind in ("card", "good-fill", "busy-fill", "bad-fill", "call-fill", "idle-fill"):
-        assert contrast(palette["text"], palette[behind]) >= 4.5
-    for line in ("busy-mid", "bad-mid", "call-mid"):  # a label may cross the lines of a pattern
-        assert contrast(palette["text"], palette[line]) >= 4.5
-    for mark in ("good", "busy", "bad", "call", "line"):
-        assert contrast(palette[mark], palette["card"]) >= 3
-
-
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_lines_of_patterns_are_seen_in_grey(palette: Palette) -> None:
-    for behind, lines_, *_ in PATTERNS.values():
-        assert contrast(palette[behind], palette[lines_]) >= 1.3
-
-
-def test_no_two_patterns_have_the_same_lines() -> None:
-    assert len({(size, path) for _, _, size, path, _ in PATTERNS.values()}) == len(PATTERNS)
-
-
-def test_every_end_has_a_shape_of_its_own() -> None:
-    shapes = []
-    for name in ("ring", "cross", "bar", "arrow", "triangle", "disc", "refused", "late", "play", "dot"):
-        canvas = Canvas()
-        getattr(canvas, name)(50, 50)
-        shapes.append(re.sub(r' class="[^"]*"', "", "".join(canvas.parts)))
-    assert len(set(shapes)) == len(shapes)
-
-
-def test_both_palettes_colour_the_same_things() -> None:
-    assert LIGHT.keys() == DARK.keys()
-
-
-def test_every_class_that_is_used_has_a_rule() -> None:
-    error = ErrorReported(error=KeyError("x"), where="x")
-    events = [*stream("s", (0, 1), ends=2), (1, error, "errors"), (1, Failed(subscriber=2, error=KeyError()), "s")]
-    events += [(1, Tick(1)), starts(0), waits(0, 1), lands(1), released(1, 1), sent(1, 1), sent(1, 2), ended(2, 2, 401)]
-    svg = drawn(recorded(*events, initial=signed_in(life=0)))
-    used = {name for names in re.findall(r'class="([^"]*)"', svg) for name in names.split()}
-    rules = set(re.findall(r"\.([a-z][a-z-]*)", style("light")))
-    assert used - rules - {"k-none", "soft"} == set()
-
-
-def test_auto_follows_the_readers_system_and_the_others_do_not() -> None:
-    assert style("auto").count("prefers-color-scheme:dark") == 1
-    assert LIGHT["card"] in style("light")
-    assert DARK["card"] not in style("light")
-    assert LIGHT["card"] not in style("dark")
-
-
-def test_it_needs_nothing_from_elsewhere() -> None:
-    svg = drawn(fifty_calls())
-    assert re.findall(r"https?://[^\"']*", svg) == ["http://www.w3.org/2000/svg"]
-    assert not re.search(r"@import|@font-face|<script|<image|<foreignObject| on\w+=|href", svg)
-    used = set(re.findall(r"url\(#(\w+)\)", svg))
-    assert used
-    assert used == {pattern.get("id") for pattern in parsed(svg).iter(f"{SVG}pattern")}
-
-
-# -- the axis ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("end", "last"),
-    [
-        (0.0, "1000 µs"),
-        (0.0004, "400 µs"),
-        (0.886, "900 ms"),
-        (1.5, "1400 ms"),
-        (8.0, "8 s"),
-        (100.0, "90 s"),
-        (1800.0, "30 min"),
-        (36_000.0, "10 h"),
-        (1e6, "12 d"),
-    ],
-)
-def test_ticks_are_round_and_name_a_fitting_unit(end: float, last: str) -> None:
-    ticks = Scale.of(end, 190, 940).ticks(76)
-    assert ticks[-1][1] == last
-    assert ticks[0][0] == 0
-    assert 3 <= len(ticks) <= 11
-    steps = [after[0] - before[0] for before, after in pairwise(ticks)]
-    assert max(steps) == pytest.approx(min(steps))
-
-
-def test_what_lies_beyond_the_axis_is_drawn_at_its_ends() -> None:
-    scale = Scale.of(10, 100, 200)
-    assert scale(-5) == 100
-    assert scale(1e300) == 200
 
 
 # -- real ones --------------------------------------------------------------------------------------------------------

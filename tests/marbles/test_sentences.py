@@ -23,7 +23,7 @@ from marble_kit import (
 )
 
 from rxauth import ApiStarted, ApiSucceeded
-from rxauth.actions import SignInFailed, SigningIn
+from rxauth.actions import SignInFailed, SigningIn, StorageChanged
 from rxauth.calls import ApiSkipped
 from rxauth.errors import CallCancelled, LoginFailed
 from rxauth.notebook.marble_words import headline, sentence
@@ -76,7 +76,7 @@ def test_an_outage() -> None:
         await stage.storm(1, after=9)
 
     title, words = said(stage.play(play))
-    assert title == "4 calls, all 2 refreshes failed"
+    assert title == "4 calls, both refreshes failed"
     assert "2 refreshes, both failed (RefreshUnavailable); 0 answered, 4 failed (RefreshUnavailable)." in words
 
 
@@ -93,9 +93,39 @@ def test_a_logout_in_mid_flight() -> None:
         "7 calls, signed out meanwhile",
         (
             "7 calls in 210 ms: 5 waited for the token, at most 200 ms, 2 turned away at the gate; "
-            "one refresh, from 0 ms, overtaken by the logout at 200 ms; 0 answered, 7 failed (NotSignedIn)."
+            "one refresh, begun at 0 ms, overtaken by the logout at 200 ms; 0 answered, 7 failed (NotSignedIn)."
         ),
     )
+
+
+def test_a_storage_that_fails() -> None:
+    def saving(at: float, error: Exception | None) -> tuple[Any, ...]:
+        return at, StorageChanged(sign_in="a", generation=2, at=instant(at), error=error)
+
+    broken = [starts(0), lands(1), saving(1, OSError("full"))]
+    assert said(recorded(*broken, initial=signed_in()))[1] == (
+        "3 events in 1 s: one refresh, from 0 ms to 1 s; saving failed at 1 s (OSError)."
+    )
+    mended = said(recorded(*broken, saving(2, KeyError()), saving(5, None), initial=signed_in()))[1]
+    assert mended.endswith("saving failed 2 times (KeyError) and worked again at 5 s.")
+
+
+def test_actions_are_others_only_beside_something_else() -> None:
+    assert said(recorded((0, Tick(1)), initial=signed_in()))[1] == "1 event in 0 ms: 1 action (Tick)."
+    assert said(recorded((0, Tick(1)), starts(0), initial=signed_in()))[1].endswith("1 other action (Tick).")
+
+
+def test_a_beginning_within_the_first_millisecond_is_the_beginning() -> None:
+    events = [(0, Tick(1)), starts(0.0002), lands(0.4)]
+    assert "one refresh, from 0 to 400 ms" in said(recorded(*events, initial=signed_in()))[1]
+
+
+def test_one_more_than_a_few_is_told_and_not_counted() -> None:
+    four, five = (recorded(*(event for name in names for event in stream(name, (0, 1)))) for names in ("abcd", "abcde"))
+    assert said(four)[0] == "4 streams: a, b, c, d"
+    assert said(four)[1].endswith("; d brought 1 value and goes on.")
+    assert said(five)[0] == "5 streams: a, b, c and 2 more"
+    assert said(five)[1].endswith("; 2 more streams brought 2 values.")
 
 
 def test_streams_alone() -> None:
@@ -152,7 +182,8 @@ def test_several_sessions_are_told_by_name() -> None:
     initial = (signed_in(session="billing"), signed_in(session="search"))
     events = [starts(0, session="billing"), lands(0.02, session="billing"), starts(0.01, session="search")]
     assert said(recorded(*events, initial=initial))[1] == (
-        "3 events in 20 ms: billing: one refresh, from 0 to 20 ms; search: one refresh, from 10 ms, is still running."
+        "3 events in 20 ms: billing: one refresh, from 0 to 20 ms; "
+        "search: one refresh, begun at 10 ms, is still running."
     )
 
 

@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo demo-fleet test check storm bench bench-storage scale simulate mutate clean
+.PHONY: demo demo-fleet test check storm bench bench-storage scale simulate mutate clean picture notebooks bench-inspector
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)
@@ -11,6 +11,14 @@ demo: $(VENV)/.demo
 # Nine processes on one sign-in, in Redis if there is one here, else in a file: ARGS="--storage file" to choose.
 demo-fleet: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo.fleet $(ARGS)
+
+# The picture of the README, of fifty real calls against the demo's server.
+picture: $(VENV)/.demo
+	$(BIN)/python -m rxauth.demo --apart 0.013 --picture docs/fifty-calls.svg
+
+# Runs the notebooks from top to bottom and saves what they show; NOTEBOOKS="notebooks/01-first-call.ipynb" for one.
+notebooks: $(VENV)/.dev
+	$(BIN)/python -m tests.notebooks $(NOTEBOOKS)
 
 # On all cores, because much of it waits: for real servers, kernels and clocks.
 test: $(VENV)/.dev
@@ -43,6 +51,10 @@ scale: $(VENV)/.dev
 # A refresh with tokens in a file and in Redis, beside one in memory; ARGS="--folder DIR" for the disk of that folder.
 bench-storage: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.storage $(ARGS)
+
+# What the inspector costs, and how late it is, in JupyterLab in a real browser; needs Chromium.
+bench-inspector: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.inspector $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rxauth needs Python 3.11 or later; set PYTHON=...")'

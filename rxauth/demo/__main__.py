@@ -22,10 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.url is None:
             with backend(life=options.life, latency=options.latency, token_latency=0.4) as server:
-                scene = Scene(server.url, server.user, server.password, options.calls, ServerCounts(server))
+                counts = ServerCounts(server)
+                scene = Scene(server.url, server.user, server.password, options.calls, counts, options.apart)
                 return _show(scene, options.picture)
         password = os.environ.get("RXAUTH_PASSWORD") or getpass.getpass(f"password of {options.user}: ")
-        return _show(Scene(options.url.rstrip("/"), options.user, password, options.calls, None), options.picture)
+        scene = Scene(options.url.rstrip("/"), options.user, password, options.calls, None, options.apart)
+        return _show(scene, options.picture)
     except ModuleNotFoundError as error:
         print(f"{error}", file=sys.stderr)
     except BackendError as error:
@@ -42,6 +44,7 @@ def _show(scene: Scene, picture: Path | None) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m rxauth.demo", description=__doc__)
     parser.add_argument("--calls", type=_positive, default=50, help="how many calls at once (default 50)")
+    parser.add_argument("--apart", type=_seconds, default=0.0, help="seconds from call to call (default 0)")
     parser.add_argument("--latency", type=float, default=0.2, help="of the API, in seconds (default 0.2)")
     parser.add_argument("--life", type=float, default=5.0, help="of the access token, in seconds (default 5)")
     parser.add_argument("--url", help="another server that speaks simplejwt, with POST /api/echo/")
@@ -51,6 +54,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     if (options.url is None) != (options.user is None):
         parser.error("--url and --user go together")
     return options
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < 60:
+        raise argparse.ArgumentTypeError("must be from 0 to 60")
+    return seconds
 
 
 def _positive(text: str) -> int:

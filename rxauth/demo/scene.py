@@ -111,13 +111,17 @@ class CountingTransport(httpx.HTTPTransport):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The stage: a server, a user, and how many calls. `server` is None for a server that is not ours."""
+    """The stage: a server, a user, and how many calls, `apart` seconds from each other.
+
+    `server` is None for a server that is not ours.
+    """
 
     url: str
     user: str
     password: str = field(repr=False)
     calls: int
     server: ServerCounts | None
+    apart: float = 0.0
 
 
 async def play(scene: Scene, out: Console, picture: Path | None = None) -> int:
@@ -143,10 +147,12 @@ async def play(scene: Scene, out: Console, picture: Path | None = None) -> int:
             with record(store) as storm, show:
                 for number in range(scene.calls):
                     store.dispatch(Echo(number))
+                    if scene.apart:
+                        await asyncio.sleep(scene.apart)
                 await _until(store, lambda app: app.answered + app.failed >= scene.calls)
             out.print(timeline(seen, scene.calls))
             if picture is not None:
-                marbles(storm, title=f"{scene.calls} calls, one refresh").save(picture)
+                marbles(storm).save(picture)
             totals = scene.server.totals() if scene.server else _client_totals(store.state, seen, transport)
             good = (totals.calls, totals.answers, totals.refreshes) == (scene.calls, scene.calls, 1)
             out.print(summary(totals, good))

@@ -29,7 +29,7 @@ def panel(app: App, seen: Seen, calls: int) -> Panel:
     table.add_row("waiting", _bar(waiting, calls, "░", "yellow"))
     table.add_row("in flight", _bar(flying, calls, "█", "blue"))
     table.add_row("answered", _bar(app.answered, calls, "█", "green"))
-    return Panel(table, title=f"{calls} calls at once", title_align="left", width=WIDTH + 24)
+    return Panel(table, title=f"{calls} calls", title_align="left", width=WIDTH + 24)
 
 
 def timeline(seen: Seen, calls: int) -> Group:

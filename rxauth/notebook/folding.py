@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from rxauth.actions import RefreshFailed, SessionEnded, SessionEvent, SignInFailed, TokensRefreshed
+from rxauth.actions import RefreshFailed, SessionEnded, SessionEvent, SignInFailed, StorageChanged, TokensRefreshed
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.recording import Event
 from rxauth.state import AuthState, auth_reducer
@@ -141,6 +141,8 @@ class Tally:
             self._note(event.error, at)
         elif isinstance(event, SessionEnded):
             self._note(event.cause, at)
+        elif isinstance(event, StorageChanged) and event.error is not None:
+            self._note(event.error, at)
 
     def _reported(self, event: ErrorReported, at: float) -> None:
         self._note(event.error, at)

@@ -34,7 +34,17 @@ REST_AFTER, EXPORT_LINES = 30.0, 500
 #: How many lines of the list are in the picture that is saved, and of how many events.
 SAVED_LINES, SAVED_EVENTS = 12, 1000
 #: The browser's side, one module in parts.
-SCRIPTS = ("page.js", "rows.js", "head.js", "list.js", "detail.js", "overview.js", "inspector.js")
+SCRIPTS = (
+    "page.js",
+    "rows.js",
+    "kernel.js",
+    "keys.js",
+    "head.js",
+    "list.js",
+    "detail.js",
+    "overview.js",
+    "inspector.js",
+)
 NEEDS_EXTRA = "buttons, differences and time travel come with: pip install 'rxauth[notebook]'"
 
 

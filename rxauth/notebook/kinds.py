@@ -14,6 +14,7 @@ from rxauth.actions import (
     SignedIn,
     SignInFailed,
     SigningIn,
+    StorageChanged,
     TokensRefreshed,
 )
 from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
@@ -102,7 +103,8 @@ def kind_of(event: Event) -> Kind:
     if isinstance(action, ApiEvent):
         return _call(action)
     if isinstance(action, SessionEvent):
-        return _session(type(action), action.session)  # type: ignore[arg-type]  # classes are hashable
+        kind = _session(type(action), action.session)  # type: ignore[arg-type]  # classes are hashable
+        return _saving(kind, action) if isinstance(action, StorageChanged) else kind
     return _plain(type(action))  # type: ignore[arg-type]
 
 
@@ -161,6 +163,13 @@ _SESSIONS: dict[type[Any], tuple[str, str]] = {
 def _session(kind: type[Any], session: str) -> Kind:
     mark, tone = _SESSIONS.get(kind, ("ring", "plain"))
     return Kind(kind.__name__, "" if session == "default" else shorten(session, 60), "token", mark, tone)
+
+
+def _saving(kind: Kind, action: StorageChanged) -> Kind:
+    """That the tokens are saved again, or why they are not."""
+    if action.error is None:
+        return kind._replace(mark="ring", tone="good")
+    return kind._replace(detail=f"{type(action.error).__name__} {kind.detail}".strip(), mark="cross", tone="bad")
 
 
 @lru_cache(maxsize=1024)  # classes come and go in a notebook

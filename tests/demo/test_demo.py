@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,15 @@ def test_fifty_calls_one_refresh_and_one_ended_session_counted_by_the_server() -
     assert "eyJ" not in done.stdout
 
 
+def test_its_calls_as_a_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "calls.svg"
+    done = run("--calls", "5", "--apart", "0.02", "--life", "1", "--picture", str(picture))
+    assert (done.returncode, done.stderr) == (0, "")
+    said = re.search(r"<desc[^>]*>(.*)</desc>", picture.read_text())
+    assert said is not None
+    assert re.fullmatch(r"5 calls in .*: 5 waited for the token, .*; one refresh, .*; 5 answered, 0 failed\.", said[1])
+
+
 def test_another_server_is_counted_by_the_client_and_marked_so() -> None:
     with backend(life=60) as other:
         done = run("--url", other.url, "--user", other.user, "--calls", "7", RXAUTH_PASSWORD=other.password)
@@ -61,7 +72,11 @@ def test_counts_that_are_not_what_they_should_be_are_a_failure() -> None:
 
 
 def test_bad_arguments(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, says in ((["--url", "http://x"], "--url and --user go together"), (["--calls", "0"], "1 or more")):
+    for arguments, says in (
+        (["--url", "http://x"], "--url and --user go together"),
+        (["--calls", "0"], "1 or more"),
+        (["--apart", "-1"], "from 0 to 60"),
+    ):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 2

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 from events_kit import Stage, ended, events, released, sent, waits
 
 from rxauth import ApiFailed, ApiSucceeded, AuthState, NotSignedIn, RefreshUnavailable, Request, call
+from rxauth.actions import StorageChanged
 from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
 from rxauth.notebook.folding import REPEATABLE, Tally, auth_states
 from rxauth.recorder import record
+from rxauth.runtime import Instant
 from rxauth.testing import faults
 from rxauth.trace import ERRORS, ErrorReported
 
@@ -47,6 +51,12 @@ def test_no_answer_a_status_from_400_on_and_an_error_at_the_gate_are_failures() 
     sum_of = tally(sent(1), ended(1, None), sent(2), ended(2, 503), waits(3), released(3, NotSignedIn("nobody")))
     assert (sum_of.answered, sum_of.failed) == (0, 3)
     assert isinstance(sum_of.error, NotSignedIn)
+
+
+def test_a_storage_that_fails_is_the_newest_error() -> None:
+    failed = StorageChanged(sign_in="a", generation=1, at=Instant(0, 0), error=OSError("full"))
+    assert isinstance(tally(failed).error, OSError)
+    assert isinstance(tally(failed, replace(failed, error=None)).error, OSError), "the newest, also when it is over"
 
 
 def test_an_api_call_counts_by_the_action_that_ends_it() -> None:

@@ -1,11 +1,7 @@
 // The browser's side of rxauth.notebook.inspector: it draws what the kernel sends, and asks for the details of a step.
 // All that is counted, worded and replayed comes from there.
 
-const SILENCE = 5000; // milliseconds without a word from the kernel, after which nothing is called live
 const PLAY = 350; // milliseconds for each line
-const PATIENCE = 2000; // milliseconds until a question is asked again
-const CALM = 200; // milliseconds without news, after which the details of the newest step are asked for
-const HURRY = 1000; // milliseconds between two such questions while there are always news
 const FOOT =
   "Time travel replays the reducer only: no request is sent again, no old token comes back. Secrets are redacted.";
 
@@ -21,19 +17,22 @@ class Inspector {
     this.selected = null; // the number of a step; null is live
     this.filter = "";
     this.hidden = 0; // the view was cleared up to this step
-    this.batch = 0;
     this.paused = this.reveal = false;
-    this.asked = null; // when everything was asked for, until it comes
-    this.heard = performance.now();
-    this.news = this.lastQuestion = -Infinity; // when the last rows came, when the last question was asked
-    this.lines = this.parts = [];
+    this.lines = [];
+    this.kernel = new Kernel(model, this.id, {
+      all: (message) => this.takeAll(message),
+      news: (message) => this.take(message),
+      step: (message) => this.takeStep(message),
+      trouble: (text) => this.top.alert(text),
+      changed: () => this.draw(),
+    });
     this.build(el);
     this.unwatch = watchTheme((theme) => {
       this.root.dataset.theme = theme;
       this.draw();
     });
     this.listen();
-    this.hello();
+    this.kernel.hello();
   }
 
   // -- the page ------------------------------------------------------------------------------------------------------
@@ -44,8 +43,8 @@ class Inspector {
     this.overview = new Overview((number) => this.slide(number));
     this.time = make("div", "time", this.overview.canvas, this.overview.slider, this.buildKeys());
     const body = make("div", "body", this.buildSide(), this.detail.node);
-    const acts = { pause: () => this.pause(), clear: () => this.clear(), save: () => this.send({ type: "export" }) };
-    this.top = new Head(acts);
+    const save = () => this.kernel.send({ type: "export" });
+    this.top = new Head({ pause: () => this.pause(), clear: () => this.clear(), save });
     this.root = make("section", "rxi", make("div", "frame", ...this.top.nodes, body, this.time));
     this.root.setAttribute("data-lm-suppress-shortcuts", "true"); // or older notebooks take our keys for their own
     this.root.addEventListener("keydown", (event) => this.key(event));
@@ -78,78 +77,29 @@ class Inspector {
   // -- the kernel ----------------------------------------------------------------------------------------------------
 
   listen() {
-    this.onMessage = (message) => this.receive(message);
     this.onStep = () => {
       const step = this.model.get("step");
       if (step !== this.selected) step === null ? this.goLive() : this.go(step);
     };
-    this.model.on("msg:custom", this.onMessage);
     this.model.on("change:step", this.onStep);
     this.pulse = setInterval(() => this.draw(), 1000); // silence is no event
   }
 
-  send(message) {
-    try {
-      this.model.send(message);
-    } catch {
-      this.heard = -Infinity; // there is no kernel
-      this.draw();
-    }
-  }
-
-  // Ask for everything: at the beginning, and when a message was lost.
-  hello() {
-    this.asked = performance.now();
-    this.send({ type: "hello", view: this.id });
-  }
-
-  receive(message) {
-    this.heard = performance.now();
-    if (message.type === "snapshot") this.takeAll(message);
-    else if (message.type === "batch") this.takeBatch(message);
-    else if (message.type === "step") this.takeStep(message);
-    else if (message.type === "export") this.takePart(message);
-    if (message.trouble) this.top.alert(message.trouble);
-    this.draw();
-  }
-
   takeAll(message) {
-    this.asked = null;
-    this.batch = message.batch;
     this.rows.limit = message.limit;
     this.rows.clear(message.first || message.total + 1);
     this.take(message);
   }
 
-  takeBatch(message) {
-    const lost = message.batch !== this.batch + 1;
-    this.batch = message.batch;
-    if (this.asked === null ? lost : performance.now() - this.asked > PATIENCE) this.hello();
-    else if (this.asked === null) this.take(message);
-  }
-
   take(message) {
     this.head = message;
     if (!this.paused) this.rows.add(message);
-    if (message.rows.length) this.news = this.heard;
     this.root.dataset.received = Number(this.root.dataset.received || 0) + message.rows.length / 2;
   }
 
   takeStep(message) {
-    this.question = null;
     if (message.number === this.current()) this.step = message;
     if (message.number === this.selected && message.kind) this.publish(message);
-  }
-
-  takePart({ part, last, text, name }) {
-    this.parts = part === 0 ? [text] : [...this.parts, text];
-    if (!last) return;
-    const link = make("a");
-    link.href = URL.createObjectURL(new Blob(this.parts, { type: "application/x-ndjson" }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    this.parts = [];
   }
 
   // The selected step as traits, for the other cells of the notebook.
@@ -158,25 +108,6 @@ class Inspector {
     this.model.set("step", number);
     this.model.set("selected", { number, label: kind[0], detail: kind[1], at });
     this.model.save_changes();
-  }
-
-  // Ask for the details of the step that is shown: one question at a time, and while it is live not too often.
-  inquire() {
-    const number = this.current(), now = performance.now();
-    if (!this.head || !this.rows.at.length || this.isSilent() || (this.step && this.step.number === number)) return;
-    if (this.question && now - this.question < PATIENCE) return;
-    const pause = this.selected === null ? CALM - (now - this.news) : 0;
-    if (pause > 0 && now - this.lastQuestion < HURRY) {
-      clearTimeout(this.later);
-      this.later = setTimeout(() => this.draw(), pause);
-      return;
-    }
-    this.question = this.lastQuestion = now;
-    this.send({ type: "select", number });
-  }
-
-  isSilent() {
-    return performance.now() - this.heard > SILENCE;
   }
 
   // -- what the user does --------------------------------------------------------------------------------------------
@@ -205,6 +136,11 @@ class Inspector {
   goLine(index) {
     const line = this.lines[Math.max(Math.min(index, this.lines.length - 1), 0)];
     if (line) this.go(line.to);
+  }
+
+  slideLine(index) {
+    this.stop();
+    this.goLine(index);
   }
 
   goLive() {
@@ -238,7 +174,7 @@ class Inspector {
 
   pause() {
     this.paused = !this.paused;
-    if (!this.paused) this.hello(); // for what came meanwhile
+    if (!this.paused) this.kernel.hello(); // for what came meanwhile
     this.draw();
   }
 
@@ -257,49 +193,15 @@ class Inspector {
   key(event) {
     event.stopPropagation();
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const act = this.meaning(event);
+    const act = meaning(this, event);
     if (!act) return;
     event.preventDefault();
     act();
   }
 
-  // What a key does, null for what it does anyway.
-  meaning(event) {
-    const { key, target } = event;
-    if (key === "Escape") return target === this.field && this.filter ? () => this.setFilter("") : () => this.leave();
-    if (target === this.field) return key === "ArrowDown" || key === "Enter" ? () => this.list.node.focus() : null;
-    if (key === "/") return () => this.field.focus();
-    if (target.getAttribute("role") === "tab") return this.detail.key(event);
-    if (target.tagName === "BUTTON") return null;
-    if (key === " ") return () => this.play();
-    if (target === this.overview.slider) return this.sliderKey(key);
-    return target === this.detail.panel ? null : this.listKey(key);
-  }
-
   leave() {
     this.goLive();
     this.list.node.focus();
-  }
-
-  sliderKey(key) {
-    const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10 }[key];
-    if (steps) return () => this.slide(this.current() + steps);
-    if (key === "Home") return () => this.slide(this.firstShown());
-    return key === "End" ? () => this.slide(this.rows.last) : null;
-  }
-
-  listKey(key) {
-    const here = lineOf(this.lines, this.current());
-    const from = here < 0 ? this.lines.length : here;
-    const to = {
-      ArrowDown: from + 1, ArrowRight: from + 1, PageDown: from + 10, End: this.lines.length - 1,
-      ArrowUp: from - 1, ArrowLeft: from - 1, PageUp: from - 10, Home: 0,
-    }[key];
-    if (to === undefined) return null;
-    return () => {
-      this.stop();
-      this.goLine(to);
-    };
   }
 
   // -- drawing: at most once for each frame of the screen ------------------------------------------------------------
@@ -322,7 +224,9 @@ class Inspector {
     this.paintDetail();
     this.overview.paint(this.rows, this.firstShown(), this.current(), this.selected === null);
     name(this.playButton, this.playing ? "Stop" : "Play", this.playing ? ICONS.pause : ICONS.play);
-    this.inquire();
+    if (this.head && this.rows.at.length && this.step?.number !== this.current()) {
+      this.kernel.inquire(this.current(), this.selected === null);
+    }
     this.announce();
   }
 
@@ -347,7 +251,7 @@ class Inspector {
   // Its tone, and in words.
   mode(saved) {
     if (!this.head) return saved.words ? ["idle", `not live: as of ${saved.as_of}`] : ["idle", "no word from a kernel"];
-    if (this.isSilent()) return ["idle", "not live: the kernel is busy or gone"];
+    if (this.kernel.isSilent()) return ["idle", "not live: the kernel is busy or gone"];
     if (this.selected !== null) return ["busy", `looking back: step ${this.selected} of ${this.head.total}`];
     if (this.paused) return ["busy", `paused: ${this.head.total - this.rows.last} new`];
     if (!this.head.live) return ["idle", this.head.over ? "closed" : "not live"];
@@ -369,21 +273,19 @@ class Inspector {
   // Without a kernel there is nothing to ask, and nothing of another step is shown in its place.
   paintDetail() {
     const there = this.head && this.step?.number === this.current();
-    if (there || (this.step && !this.isSilent())) return this.detail.paint(this.step);
+    if (there || (this.step && !this.kernel.isSilent())) return this.detail.paint(this.step);
     if (!this.head) return this.detail.paint(null, "Run the cell to look at each step.");
-    const empty = !this.rows.at.length ? "" : this.isSilent() ? "The kernel does not answer." : "…";
+    const empty = !this.rows.at.length ? "" : this.kernel.isSilent() ? "The kernel does not answer." : "…";
     return this.detail.paint(null, empty);
   }
 
   remove() {
-    this.send({ type: "bye", view: this.id });
     clearInterval(this.pulse);
     clearInterval(this.playing);
-    clearTimeout(this.later);
     cancelAnimationFrame(this.frame);
     this.resizing.disconnect();
     this.unwatch();
-    this.model.off("msg:custom", this.onMessage);
+    this.kernel.leave();
     this.model.off("change:step", this.onStep);
     this.root.remove();
   }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from host_kit import PATIENCE, marimo, shoot, violations
-from test_jupyterlab import View
+from view_kit import View
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

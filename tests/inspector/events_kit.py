@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,17 @@ class Stage:
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=API, transport=self.server.transport, auth=BearerAuth(self.session))
+
+
+def on_a_loop(test: Callable[[Stage], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """The test on an event loop in virtual time."""
+
+    def run() -> None:
+        stage = Stage()
+        stage.time.run(test(stage))
+
+    run.__name__ = test.__name__
+    return run
 
 
 def events(*actions: Any, every: float = 0.1) -> list[Event]:

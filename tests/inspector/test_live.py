@@ -7,13 +7,12 @@ import gc
 import re
 import sys
 import threading
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from events_kit import REDUCER, Add, App, Stage
+from events_kit import REDUCER, Add, App, Stage, on_a_loop
 
 from rxauth import AuthState, Session, Store, auth_reducer, combine_reducers
 from rxauth.notebook import cells
@@ -46,15 +45,6 @@ class Page:
     @property
     def text(self) -> str:
         return self.updates[-1]["text/plain"]
-
-
-def on_a_loop(test: Callable[[Stage], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def run() -> None:
-        stage = Stage()
-        stage.time.run(test(stage))
-
-    run.__name__ = test.__name__
-    return run
 
 
 @on_a_loop

@@ -126,7 +126,9 @@ def _auth(title: str, auth: AuthState, now: Instant) -> Card:
     if auth.error is not None:
         rows.append(("last error", _clean(f"{type(auth.error).__name__}: {auth.error}")))
     if auth.storage == "failing":
-        rows.append(("storage", "failing: the tokens live in memory only"))
+        rows.append(
+            ("storage", "failing: " + ("the tokens live in memory only" if auth.tokens else "it may hold old ones"))
+        )
     rows.append(("next", next_step(auth, now)))
     said = "; ".join(f"{name}: {value}" for name, value in rows)
     return Card(title, status, tone, f"{title}: {status} as of {clock(now.wall)}; {said}", rows, _as_of(now))

@@ -79,7 +79,7 @@ def token_words(auth: AuthState, now: Instant, windows: Windows) -> TokenWords:
     if auth.retry_at is not None and auth.cool_down is not None and auth.cool_down > now.mono:
         details.insert(0, f"next try in {_seconds(auth.cool_down - now.mono)}")
     if auth.storage == "failing":
-        details.append("not saved: the storage fails")
+        details.append("not saved: the storage fails" if auth.tokens is not None else "the storage fails")
     left = None
     if remaining is not None and auth.tokens is not None and auth.tokens.life:
         left = round(min(1.0, max(0.0, remaining / auth.tokens.life)), 3)

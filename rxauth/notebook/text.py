@@ -147,6 +147,8 @@ def _token(scale: Scale, lane: TokenLane, end: float) -> str:
 
 def _generation(lane: TokenLane) -> str:
     last = lane.pieces[-1] if lane.pieces else None
+    if last is not None and last.unsaved:
+        return "not saved"
     return f"generation {last.generation}" if last is not None and last.generation else ""
 
 

@@ -114,6 +114,13 @@ def test_a_session_from_its_login_to_its_end() -> None:
     assert "the user has to sign in again" in said
 
 
+def test_a_storage_that_fails_is_told() -> None:
+    held = AuthState(status="signed_in", tokens=Tokens("a" * 40, "r" * 40), storage="failing")
+    assert "storage: failing: the tokens live in memory only" in sentence(held)
+    assert "storage: failing: it may hold old ones" in sentence(AuthState(storage="failing"))
+    assert "storage" not in sentence(AuthState())
+
+
 def test_an_outage_and_when_the_next_try_comes() -> None:
     stage = Stage().login()
     stage.server.always(faults.unavailable())

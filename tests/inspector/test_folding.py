@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import httpx
-from events_kit import Stage, ended, events, released, sent, waits
+from events_kit import Stage, ended, events, released, sent, some_tokens, waits
 
 from rxauth import ApiFailed, ApiSucceeded, AuthState, NotSignedIn, RefreshUnavailable, Request, call
 from rxauth.actions import StorageChanged
 from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
 from rxauth.notebook.folding import REPEATABLE, Tally, auth_states
+from rxauth.notebook.summary import token_words
 from rxauth.recorder import record
 from rxauth.runtime import Instant
+from rxauth.state import Windows
 from rxauth.testing import faults
 from rxauth.trace import ERRORS, ErrorReported
 
@@ -132,3 +134,10 @@ def test_a_call_that_is_cancelled_on_the_wire_is_cancelled_and_not_failed() -> N
     """Its connection ends after its action."""
     sum_of = tally(ApiStarted(ME, id=1), sent(1), ApiCancelled(ME, id=1), ended(1, None))
     assert (sum_of.answered, sum_of.failed, sum_of.cancelled, sum_of.in_flight) == (0, 0, 1, set())
+
+
+def test_a_token_that_is_not_saved_says_so() -> None:
+    now = Instant(0.0, 0.0)
+    held = AuthState(status="signed_in", tokens=some_tokens(), storage="failing")
+    assert token_words(held, now, Windows()).detail.endswith("value redacted · not saved: the storage fails")
+    assert token_words(AuthState(storage="failing"), now, Windows()).detail == "the storage fails"

@@ -117,13 +117,12 @@ def _gate_lines(page: Page, gates: list[Gate], top: float, below: int) -> None:
             wide = width_of(words, size_of("b")) + 20
             if x - wide >= taken:
                 page.canvas.text(x - 8, page.y + 6, words, "b halo", "end")
-                taken = x + 4
-            elif x + wide <= following:
+                break
+            if x + wide <= following:
                 page.canvas.text(x + 8, page.y + 6, words, "b halo")
                 taken = x + wide
-            else:
-                continue
-            break
+                break
+        taken = max(taken, x + 4)  # also without a label of its own: nobody else's stands beside it
     page.y += 22
 
 

@@ -108,6 +108,20 @@ def test_a_gate_that_opens_with_an_error_says_so() -> None:
     assert "refresh failed" in texts
 
 
+def test_a_gate_without_room_for_its_words_is_not_given_those_of_the_next() -> None:
+    times = (0.65, 1.6, 2.9)
+    events = [event for n, at in enumerate(times, 1) for event in (starts(at - 0.2, n), waits(at - 0.1, n))]
+    events += [event for n, at in enumerate(times, 1) for event in (lands(at, n), released(at, n))]
+    svg = drawn(recorded(*sorted(events, key=lambda event: event[0]), (10, Tick(1)), initial=signed_in()))
+    gates = [float(x) for x in re.findall(r"M([\d.]+)", re.findall(r'class="gate" d="([^"]*)"', svg)[0])]
+    labels = [text for text in parsed(svg).iter(f"{SVG}text") if "opens" in "".join(text.itertext())]
+    assert len(gates) == 3
+    assert ["".join(label.itertext()) for label in labels] == ["opens", "gate opens at 2.4 s"]
+    assert [(float(label.attrib["x"]) - 8, label.get("text-anchor")) for label in labels] == [
+        (x, None) for x in gates[1:]
+    ]
+
+
 def test_each_session_is_named() -> None:
     initial = (signed_in(session="billing"), signed_in(session="search"))
     texts = words(drawn(recorded(starts(0, session="billing"), lands(1, session="billing"), initial=initial)))

@@ -24,14 +24,17 @@ _lost = []
 
 class _Watch(_logging.Handler):
     def emit(self, record):
-        _lost.append(f"log: {record.getMessage()}")
+        if record.levelno >= _logging.ERROR:  # where a store reports what nobody else hears of
+            _lost.append(f"log: {record.getMessage()}")
+        if not _logging.getLogger().handlers:
+            _logging.lastResort.handle(record)  # a user sees it, who has no handler either
 
 
 _asyncio.get_running_loop().set_exception_handler(
     lambda loop, context: _lost.append(f"loop: {context['message']}: {context.get('exception')!r}")
 )
 _threading.excepthook = lambda failed: _lost.append(f"thread: {failed.exc_value!r}")
-_logging.getLogger("rxauth").addHandler(_Watch(_logging.ERROR))  # where a store reports what nobody else hears of
+_logging.getLogger("rxauth").addHandler(_Watch(_logging.WARNING))
 """
 _COLLECT = """
 import gc as _gc

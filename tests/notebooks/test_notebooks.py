@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,7 @@ quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::Resour
 @each
 @quiet
 def test_it_runs_top_to_bottom(path: Path) -> None:
-    began = time.monotonic()
     notebook = run(nbformat.read(path, as_version=4))
-    assert time.monotonic() - began < 60
     text = shown(notebook)
     assert not secrets_in(text)
     assert _pictures_missing(notebook) == []
@@ -62,6 +59,7 @@ def first_call(text: str) -> None:
     assert "['CancelledError', 200, 200, 200, 200]" in text
     assert "Counts(calls=4, answers=4, unauthorized=0, refreshes=1, refused_refreshes=0, logins=0)" in text
     assert "(Counter({'SessionExpired': 10}), 1)" in text
+    assert "\nrxauth: session 'default': the sign-in is over: the token endpoint answered 401 token_not_valid" in text
     assert "next: the user has to sign in again" in text
 
 

@@ -134,7 +134,8 @@ def marbles_of(
         wide = pill(mark.label) / 2
         left = found[-1].x + found[-1].half + space if found else low
         right = stack[here + 1][0] - stack[here + 1][1] - space if here + 1 < len(stack) else high
-        beside = max(min(x, high - wide), low + wide)
+        # Its middle may stand a little later than the value, if it still lies over the value's place.
+        beside = max(min(x, high - wide), low + wide, min(left + wide, x + wide - dot))
         fits = left <= beside - wide and beside + wide <= right
         found.append(
             Marble(beside if fits else x, max(wide, dot) if fits else half, 1, mark.label if fits else "", mark)

@@ -239,6 +239,13 @@ def test_a_marble_without_room_for_its_label_is_a_dot() -> None:
     assert [marble.label for marble in found] == ["", "b"]
 
 
+def test_a_label_moves_a_little_when_only_its_left_is_taken() -> None:
+    first, second = marbles_of([Mark(0, "aa"), Mark(16, "bbb")], lambda at: at, 4, lambda label: len(label) * 8)
+    assert (first.label, second.label) == ("aa", "bbb")
+    assert (first.x, second.x) == (0, 22)
+    assert second.x - second.half <= 16, "it lies over its place still"
+
+
 def test_a_label_stays_between_the_edges() -> None:
     found = marbles_of([Mark(0, "first"), Mark(100, "last")], lambda at: at, 4, lambda label: 40, edges=(-8, 108))
     assert [(marble.x - marble.half, marble.x + marble.half) for marble in found] == [(-8, 32), (68, 108)]

@@ -29,6 +29,8 @@ S = TypeVar("S")
 
 #: The version of the format that is written; others are refused.
 VERSION = 1
+#: Of a recording that somebody reads all the time, at most so many events wait for that.
+FOLLOWED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ class Recording(Shown, Closing):
         self._events: deque[tuple[int, float, Any, str]] = deque(map(_fields, events), maxlen=limit)
         self._total = self._events[-1][0] if self._events else 0
         self.initial = initial
+        #: What was noted, with what the clock said.
         self._arrived: deque[tuple[float, Any, str]] = deque()
+        self._keep = self._arrived.append
+        self._patience = 1
         self._redact = Redactor()
         self._lock = threading.Lock()
         # The plain clock is read with every event: through `now()` that would cost three times as much.
@@ -76,7 +81,7 @@ class Recording(Shown, Closing):
     @property
     def events(self) -> tuple[Event, ...]:
         """All that is there; also what was dispatched and not delivered yet."""
-        self.take_in()
+        self._sort_in()
         with self._lock:
             events = tuple(self._events)
         return tuple(Event(*event) for event in events)
@@ -84,12 +89,12 @@ class Recording(Shown, Closing):
     @property
     def total(self) -> int:
         """How many events there were in all: the number of the newest."""
-        self.take_in()
+        self._sort_in()
         return self._total
 
     def since(self, number: int) -> list[Event]:
         """The events after `number` that are still there; costs as much as there are, not as there were."""
-        self.take_in()
+        self._sort_in()
         with self._lock:
             news = min(self._total - number, len(self._events))
             events = list(itertools.islice(reversed(self._events), max(news, 0)))
@@ -114,23 +119,34 @@ class Recording(Shown, Closing):
         """The state before the first event is this."""
         self.initial = self._redact(initial)
 
+    def follow(self) -> None:
+        """Leave the work to its reader, who from now on reads many times a second: whoever dispatches only notes."""
+        self._patience = FOLLOWED
+
     def close(self) -> None:
         """Stop recording; what is there stays. Idempotent."""
         self.sources.dispose()
+        self._patience = 1
+        self._sort_in()
 
     def note(self, event: Any, stream: str = "") -> None:
         """Keep it for `take_in`: whoever calls this holds locks, under which no value must be looked into."""
-        self._arrived.append((self._clock() - self._began, event, stream))
+        self._keep((self._clock(), event, stream))
 
     def take_in(self) -> None:
-        """Number what was noted, without its secrets."""
-        if not self._arrived:
+        """Number what was noted, without its secrets; later, when there is a reader who does it."""
+        if len(self._arrived) >= self._patience:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        arrived = self._arrived
+        if not arrived:
             return
         with self._lock:
-            while self._arrived:
-                at, event, stream = self._arrived.popleft()
-                self._total += 1
-                self._events.append((self._total, at, self._redact(event), stream))
+            while arrived:
+                now, event, stream = arrived.popleft()
+                self._total = number = self._total + 1
+                self._events.append((number, now - self._began, self._redact(event), stream))
 
     def __len__(self) -> int:
         return len(self.events)

@@ -87,6 +87,8 @@ class Feed:
         if self._loop is None:
             return False
         self._loop.call_later(self._period, self._tick)
+        if self._owned:
+            self.recording.follow()  # so that the dispatching code feels it less
         return True
 
     def look(self) -> None:

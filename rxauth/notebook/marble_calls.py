@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
@@ -107,6 +107,9 @@ class _Growing:
         self.close_request(end, None)
         if self.is_api and not (self.spans and self.spans[-1].kind == "flight"):
             self.close_queue(end)
+        elif self.is_api and self.outcome in ("answered", "failed"):
+            # Until then its body was read: the request's own answer comes with the headers.
+            self.spans[-1] = replace(self.spans[-1], end=max(end, self.spans[-1].end))
         name = self.name or "a call"
         return Call(name, self.session or "default", self.begin, end, tuple(self.spans), self.outcome, self.why, way)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from events_kit import Add, Stage, on_a_loop
 from rxauth import Store
 from rxauth.notebook import inspector as module
 from rxauth.notebook.inspector import inspect
+from rxauth.recording import FOLLOWED
 
 
 @on_a_loop
@@ -73,6 +76,53 @@ async def test_it_rests_when_nobody_looks_and_begins_again_when_somebody_does(st
     assert browser.labels() == ["Add"]
     assert browser.messages[-1]["live"]
     assert "nobody looked" in browser.messages[-1]["note"]
+
+
+class Looked(Mapping[str, str]):
+    """A value that notes in which thread somebody looks into it for secrets."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def __getitem__(self, key: str) -> str:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def items(self) -> ItemsView[str, str]:
+        self.threads.append(threading.get_ident())
+        return {}.items()
+
+    def dispatch(self, stage: Stage, times: int) -> int | None:
+        """From a thread of its own, whose number is returned."""
+        dispatching = threading.Thread(target=lambda: [stage.store.dispatch(Add(self)) for _ in range(times)])  # type: ignore[arg-type,func-returns-value]
+        dispatching.start()
+        dispatching.join()
+        return dispatching.ident
+
+
+@on_a_loop
+async def test_who_dispatches_only_notes_and_the_loop_looks_for_secrets(stage: Stage) -> None:
+    browser, looked = Browser(stage), Looked()
+    looked.dispatch(stage, 20)
+    assert looked.threads == []
+    await asyncio.sleep(0.1)
+    assert looked.threads == [threading.get_ident()] * 20
+    browser.inspection.close()
+    looked.dispatch(stage, 20)
+    assert len(looked.threads) == 20
+
+
+@on_a_loop
+async def test_what_is_noted_is_bounded_while_the_loop_is_busy(stage: Stage) -> None:
+    browser, looked = Browser(stage), Looked()
+    thread = looked.dispatch(stage, 10 * FOLLOWED + 1)
+    assert looked.threads == [thread] * (10 * FOLLOWED)
+    assert browser.inspection.feed.recording.total == 10 * FOLLOWED + 1
 
 
 @on_a_loop

@@ -183,6 +183,13 @@ def test_a_call_without_a_token_is_in_flight_from_beginning_to_end() -> None:
     assert [(call.way, call.spans) for call in story.calls] == [("bare", (Span("flight", 0, 2),))]
 
 
+def test_a_call_is_in_flight_until_its_answer_is_read() -> None:
+    echo = Echo(1)
+    events = [(0, ApiStarted(echo, id=1)), sent(1, 1), ended(2, 1), (3, ApiSucceeded(echo, None, None, id=1))]
+    (call,) = tell(recorded(*events)).calls
+    assert [(span.kind, span.begin, span.end) for span in call.spans] == [("queued", 0, 1), ("flight", 1, 3)]
+
+
 def test_a_call_that_is_cancelled_in_the_queue_is_unsent_and_a_skipped_one_is_no_call() -> None:
     echo = Echo(1)
     events = [(0, ApiStarted(echo, id=1)), (1, ApiCancelled(echo, id=1)), (2, ApiSkipped(echo, "dropped", id=2))]

@@ -178,7 +178,7 @@ class Lab:
 
 
 def shoot(target: Any, name: str) -> None:
-    """A screenshot, for people, where RXAUTH_SCREENSHOTS says."""
+    """A screenshot, for people, where RXAUTH_SCREENSHOTS says; `lab-light-refreshed` is `docs/inspector.png`."""
     folder = os.environ.get("RXAUTH_SCREENSHOTS")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,11 @@ def test_a_user_looks_around_with_mouse_and_keyboard(lab: Lab, view: View, noteb
     for key in ("x", "d", "d", "a", "b"):
         page.keyboard.press(key)
     assert page.locator(".jp-CodeCell").count() == cells
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    view.expect_step(36, "TokensRefreshed")
+    view.expect_text("'refreshing' → 'signed_in'")
+    shoot(root, "lab-light-refreshed")
     page.keyboard.press("End")
     view.expect("Number(root.dataset.step) === Number(root.dataset.last)")
     assert view.pill.startswith("looking back")

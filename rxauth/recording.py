@@ -81,7 +81,7 @@ class Recording(Shown, Closing):
     @property
     def events(self) -> tuple[Event, ...]:
         """All that is there; also what was dispatched and not delivered yet."""
-        self._sort_in()
+        self.take_in(1)
         with self._lock:
             events = tuple(self._events)
         return tuple(Event(*event) for event in events)
@@ -89,12 +89,12 @@ class Recording(Shown, Closing):
     @property
     def total(self) -> int:
         """How many events there were in all: the number of the newest."""
-        self._sort_in()
+        self.take_in(1)
         return self._total
 
     def since(self, number: int) -> list[Event]:
         """The events after `number` that are still there; costs as much as there are, not as there were."""
-        self._sort_in()
+        self.take_in(1)
         with self._lock:
             news = min(self._total - number, len(self._events))
             events = list(itertools.islice(reversed(self._events), max(news, 0)))
@@ -127,20 +127,16 @@ class Recording(Shown, Closing):
         """Stop recording; what is there stays. Idempotent."""
         self.sources.dispose()
         self._patience = 1
-        self._sort_in()
+        self.take_in(1)
 
     def note(self, event: Any, stream: str = "") -> None:
         """Keep it for `take_in`: whoever calls this holds locks, under which no value must be looked into."""
         self._keep((self._clock(), event, stream))
 
-    def take_in(self) -> None:
-        """Number what was noted, without its secrets; later, when there is a reader who does it."""
-        if len(self._arrived) >= self._patience:
-            self._sort_in()
-
-    def _sort_in(self) -> None:
+    def take_in(self, least: int = 0) -> None:
+        """Number what was noted, without its secrets, if that is `least` events; 0: as many as its reader leaves."""
         arrived = self._arrived
-        if not arrived:
+        if len(arrived) < (least or self._patience):
             return
         with self._lock:
             while arrived:

@@ -211,24 +211,17 @@ def _expiry(state: AuthState, at: float, event: SessionEvent) -> float | None:
 
 def _split(state: AuthState, begin: float, end: float, expires: float | None) -> list[Piece]:
     """The state's stretch of time: one piece, or two when the token expires in it."""
+    error = class_name(state.error) if state.error is not None else ""
+    unsaved = state.storage == "failing"
+
+    def piece(kind: PieceKind, begin: float, end: float, left: float | None) -> Piece:
+        return Piece(kind, begin, end, state.generation, left, error, state.refused, unsaved)
+
     left = expires - begin if expires is not None and state.tokens is not None else None
-    piece = Piece(
-        state.status,
-        begin,
-        end,
-        state.generation,
-        left,
-        class_name(state.error) if state.error is not None else "",
-        refused=state.refused,
-        unsaved=state.storage == "failing",
-    )
     if state.status != "signed_in" or expires is None or left is None:
-        return [piece]
+        return [piece(state.status, begin, end, left)]
     if expires >= end:
-        return [replace(piece, kind="fresh")]
+        return [piece("fresh", begin, end, left)]
     if left <= 0:
-        return [replace(piece, kind="expired")]
-    return [
-        replace(piece, kind="fresh", end=expires),
-        replace(piece, kind="expired", begin=expires, expires_in=0.0),
-    ]
+        return [piece("expired", begin, end, left)]
+    return [piece("fresh", begin, expires, left), piece("expired", expires, end, 0.0)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from reactivex import abc
 
@@ -16,15 +16,14 @@ from rxauth.streams import Listener, Report
 FAIR_SHARE = 1000
 
 
-class Entry(NamedTuple):
-    """One thing to tell: action number `number` and the state after it, or a step of the store's own (`special`)."""
+#: One thing to tell: the action's number, the thread that dispatched it, the action, the state after it, and whether
+#: that is another one. A plain tuple, because one is made with every dispatch and a class would cost a tenth of that.
+Entry: TypeAlias = tuple[int, int, Any, Any, bool]
 
-    number: int
-    thread: int
-    action: Any = None
-    state: Any = None
-    changed: bool = False
-    special: Callable[[], None] | None = None
+
+def step(number: int, call: Callable[[], None]) -> Entry:
+    """A step of the store's own, in its place among the entries: no thread has the number 0."""
+    return number, 0, call, None, False
 
 
 class DrainQueue:
@@ -45,14 +44,17 @@ class DrainQueue:
         self._report = report
         self._scheduler = scheduler
         self._loop = None if scheduler is not None else running_loop()
+        self._anywhere = scheduler is None and self._loop is None
         self.renew()
 
     def renew(self) -> None:
         """A new lock and an idle queue; also what the child of a fork needs, whose copies may be in mid-use."""
         self.lock = threading.Lock()
         self._entries: deque[Entry] = deque()
-        self.current = Entry(0, 0)
-        self._rest: Iterator[Listener] = iter(())
+        self.current = 0
+        #: The entry under way, and who has not had it yet.
+        self._entry: Entry = (0, 0, None, None, False)
+        self._rest: Iterator[Listener] | None = None
         self._drainer = 0
         self._posted = False
 
@@ -77,7 +79,7 @@ class DrainQueue:
 
     def drain(self) -> None:
         """Work off the queue here, if this is the place for it, else see that it is done there."""
-        if self._is_here():
+        if self._anywhere or self._is_here():
             self._work()
             return
         with self.lock:
@@ -88,7 +90,7 @@ class DrainQueue:
 
     def _is_here(self) -> bool:
         if self._loop is None:
-            return self._scheduler is None
+            return self._anywhere
         return self._loop is running_loop() or self._loop.is_closed()
 
     def _post(self) -> None:
@@ -112,19 +114,23 @@ class DrainQueue:
             return
         others = 0
         try:
-            with self.lock:
-                if self._drainer:
-                    return
-                self._drainer = me  # inside of the try: a Ctrl-C right here must not leave the queue claimed
-            while others < FAIR_SHARE:
-                self._deliver()
+            while True:
                 with self.lock:
-                    if not self._entries:
-                        self._drainer = 0
-                        return
-                    self.current = self._entries.popleft()
-                    self._rest = iter(()) if self.current.special else self._recipients(self.current)
-                others += self.current.thread != me
+                    if self._drainer != me:
+                        if self._drainer:
+                            return
+                        self._drainer = me  # inside of the try: a Ctrl-C right here must not leave the queue claimed
+                    if self._rest is None:  # else somebody left early, and this is the rest of his entry
+                        if not self._entries:
+                            self._drainer = 0
+                            return
+                        self._entry = entry = self._entries.popleft()
+                        self.current, thread = entry[:2]
+                        self._rest = self._recipients(entry) if thread else iter(())
+                        others += thread != me
+                if others >= FAIR_SHARE:
+                    return
+                self._deliver()
         finally:
             # Still ours? Then we leave early: by an exception that is no error of a subscriber (Ctrl-C), or after a
             # fair share of the others' work. Who dispatched the rest has returned, so somebody must be found for it.
@@ -133,15 +139,16 @@ class DrainQueue:
                 self._post()
 
     def _deliver(self) -> None:
-        """Deliver the current entry to those who have not had it yet."""
-        entry = self.current
-        if entry.special is not None:
-            self.current = Entry(entry.number, 0)
-            entry.special()
+        """Deliver the entry under way to those who have not had it yet."""
+        number, thread, action, state, _ = self._entry
+        if not thread:
+            self._rest = None
+            action()
             return
-        for listener in self._rest:
-            if listener.since < entry.number:
+        for listener in self._rest or ():
+            if listener.since < number:
                 try:
-                    listener.deliver(entry.action, entry.state)
+                    listener.deliver(action, state)
                 except Exception as error:
-                    self._report(error, listener.where, entry.action)
+                    self._report(error, listener.where, action)
+        self._rest = None

@@ -15,9 +15,10 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxauth.actions import is_function, kind_of, why_no_action
 from rxauth.closing import Closing
-from rxauth.drain import DrainQueue, Entry
+from rxauth.drain import DrainQueue, Entry, step
 from rxauth.epics import Epic, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes
+from rxauth.reads import StateRoutes, reads
 from rxauth.reducers import Reducer
 from rxauth.shown import Shown
 from rxauth.streams import (
@@ -81,8 +82,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         self._scheduler = scheduler
         self._queue = DrainQueue(self._recipients, self.report, scheduler)
         self._routes = Routes()
-        self._listeners: dict[int, Listener] = {}
-        self._snapshot: tuple[Listener, ...] | None = ()
+        self._state_routes = StateRoutes()
         self._number = 0
         self._reducing = 0
         self._closing = self._closed = False
@@ -118,7 +118,11 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         return action
 
     def select(self, selector: Callable[[S], T]) -> Observable[T]:
-        """What `selector` makes of the state: now, then whenever it is another (neither the same object nor equal)."""
+        """What `selector` makes of the state: now, then whenever it is another (neither the same object nor equal).
+
+        A selector is a pure function: one that only reads fields of the state, such as `lambda app: app.auth.status`,
+        is not called while these are the same objects.
+        """
         return _Selection(self, selector)
 
     def add_epic(self, *epics: Epic[S]) -> abc.DisposableBase:
@@ -142,7 +146,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             if self._closing:
                 return
             self._closing = True
-            self._queue.put(Entry(self._number, 0, special=self._complete_epics))
+            self._queue.put(step(self._number, self._complete_epics))
         self.notify()
 
     def on_next(self, value: Any) -> None:
@@ -232,7 +236,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             changed = state is not self._state
             self._state = state
             self._number += 1
-            self._queue.put(Entry(self._number, me, action, state, changed))
+            self._queue.put((self._number, me, action, state, changed))
             for tap in self._taps:
                 tap.note(action)
 
@@ -273,32 +277,30 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     def _recipients(self, entry: Entry) -> Iterator[Listener]:
         """Who gets this entry: a snapshot. States go first, so that an epic's answer to an action comes after it."""
-        self._shown = entry.state
-        actions = self._routes.of(type(entry.action))
-        if not entry.changed:
+        _, _, action, state, changed = entry
+        before, self._shown = self._shown, state
+        actions = self._routes.of(type(action))
+        if not changed:
             return iter(actions)
-        if self._snapshot is None:
-            self._snapshot = tuple(self._listeners.values())
-        return chain(self._snapshot, actions)
+        states = self._state_routes.of(before, state)
+        return chain(states, actions) if actions else iter(states)
 
     def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
         return self._listen_to_states(StateListener(observer))
 
     def _listen_to_states(self, listener: Listener) -> abc.DisposableBase:
         """Show the listener the state as of entry n: at once if possible. The queue brings it everything after n."""
-        key, state, now, mine = id(listener), self._state, False, self._queue.is_mine()
+        key, state, now, mine = 0, self._state, False, self._queue.is_mine()
         try:
             with self._queue.lock:
                 closed, state = self._closed, self._state
                 if not closed:
-                    self._listeners[key] = listener
-                    self._snapshot = None
+                    key = self._state_routes.add(listener)
                     listener.since = self._number
                     # Claimed, because another thread could otherwise show it entry n + 1 before it has seen n.
                     now = mine or self._queue.claim()
                     if not now:
-                        show = Entry(self._number, 0, special=lambda: self._show(listener, state))
-                        self._queue.put(show)
+                        self._queue.put(step(self._number, lambda: self._show(listener, state)))
             if closed:
                 listener.on_completed()
                 return Disposable()
@@ -313,8 +315,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     def _forget(self, key: int) -> None:
         with self._queue.lock:
-            if self._listeners.pop(key, None) is not None:
-                self._snapshot = None
+            self._state_routes.remove(key)
 
     def _show(self, listener: Listener, state: S) -> None:
         try:
@@ -326,7 +327,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         with self._queue.lock:
             if not self._closing:
                 # Who subscribes while being shown entry n is at n: n + 1 may be queued already, but is news to him.
-                listener.since = self._queue.current.number if self._queue.is_mine() else self._number
+                listener.since = self._queue.current if self._queue.is_mine() else self._number
                 remove = self._routes.add(kinds, listener)
                 return Disposable(lambda: self._leave(remove))
         listener.on_completed()
@@ -341,14 +342,12 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             listeners = self._routes.take(of_epics=True)
         self._complete(listeners)
         with self._queue.lock:
-            self._queue.put(Entry(self._number, 0, special=self._complete_all))
+            self._queue.put(step(self._number, self._complete_all))
 
     def _complete_all(self) -> None:
         with self._queue.lock:
             self._closed = True
-            listeners = [*self._routes.take(of_epics=False), *self._listeners.values()]
-            self._listeners.clear()
-            self._snapshot = ()
+            listeners = [*self._routes.take(of_epics=False), *self._state_routes.take()]
         self._epics.dispose()
         self._complete(listeners)
 
@@ -364,9 +363,10 @@ class _Selection(Subscribable[T]):
     def __init__(self, store: Store[S], selector: Callable[[S], T]) -> None:
         super().__init__()
         self._store, self._selector = store, selector
+        self._reads = reads(selector)
 
     def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
-        return self._store._listen_to_states(SelectListener(observer, self._selector))
+        return self._store._listen_to_states(SelectListener(observer, self._selector, self._reads))
 
 
 def log_report(error: Exception, where: str, action: Any) -> None:

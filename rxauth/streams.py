@@ -55,11 +55,13 @@ class StateListener(Listener):
 class SelectListener(Listener):
     """Passes on what a selector makes of the state when that is neither the same object as before nor equal to it."""
 
-    __slots__ = ("_last", "_selector")
+    __slots__ = ("_last", "_selector", "reads")
 
-    def __init__(self, observer: tuple[Any, Any], selector: Callable[[Any], Any]) -> None:
+    def __init__(self, observer: tuple[Any, Any], selector: Callable[[Any], Any], reads: frozenset[str] | None) -> None:
         super().__init__(observer)
         self._selector = selector
+        #: The attributes of the state that the selector reads, if that is known.
+        self.reads = reads
         self._last: Any = _NOTHING_YET
 
     def deliver(self, action: Any, state: Any) -> None:

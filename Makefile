@@ -41,8 +41,9 @@ simulate: $(VENV)/.dev
 mutate: $(VENV)/.mutation
 	$(BIN)/mutmut run $(ARGS) && $(BIN)/mutmut results
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.bench $(ARGS)
+# Beside peers, from their environment. QUICK=1 to see that it runs; ARGS="gate store" for some of it.
+bench: $(VENV)-peers/.bench
+	$(VENV)-peers/bin/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
 
 # What a fleet does to its token endpoint, simulated: writes the tables and the picture of docs/scale.md.
 scale: $(VENV)/.dev
@@ -75,6 +76,10 @@ $(VENV)/.mutation: pyproject.toml | $(VENV)/.dev
 $(VENV)-peers/.peers: benchmarks/peers-requirements.txt
 	$(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(VENV)-peers/.bench: pyproject.toml $(VENV)-peers/.peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
 clean:

@@ -1,0 +1,231 @@
+"""What `ApiCall`s cost: dispatch, gate, send, success, reducer, subscriber, beside as many bare calls gathered."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from benchmarks.gate import ACCESS, FIXED, URL, answer_async, signed_in
+from benchmarks.measure import Row, race, row
+from rxauth import (
+    ApiCall,
+    ApiSucceeded,
+    AuthState,
+    BearerAuth,
+    Request,
+    Session,
+    Store,
+    Tokens,
+    api_epic,
+    auth_reducer,
+    combine_reducers,
+)
+
+#: How long the refresh takes that 50,000 calls wait for, in seconds.
+LATENCY = 0.5
+DEFAULT_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class App:
+    auth: AuthState = AuthState()
+    answered: int = 0
+
+
+@dataclass(frozen=True)
+class Me(ApiCall[dict[str, Any]]):
+    def request(self, state: App) -> Request:
+        return Request.get("/me")
+
+
+def count_answers(answered: int, action: Any) -> int:
+    return answered + 1 if isinstance(action, ApiSucceeded) else answered
+
+
+class Calls:
+    """A store with a session, an api epic, a reducer that counts the answers and a subscriber."""
+
+    def __init__(self, limit: int, session: Callable[[Store[App]], Session[Any]], answer: Any = None) -> None:
+        self.store: Store[App] = Store(combine_reducers(App, auth=auth_reducer, answered=count_answers), App())
+        self.session = session(self.store)
+        client = httpx.AsyncClient(transport=httpx.MockTransport(answer or answer_async()), base_url=URL)
+        self.store.add_epic(api_epic(client, self.session, max_in_flight=limit))
+        self._wanted = 0
+        self._all_answered = asyncio.Event()
+        self.store.subscribe(self._look)
+
+    async def make(self, calls: int) -> None:
+        self._wanted = self.store.state.answered + calls
+        self._all_answered.clear()
+        for _ in range(calls):
+            self.store.dispatch(Me())
+        await self._all_answered.wait()
+
+    def _look(self, state: App) -> None:
+        if state.answered == self._wanted:
+            self._all_answered.set()
+
+
+def fresh(store: Store[App]) -> Session[Any]:
+    return signed_in(store, lambda state: state.auth)
+
+
+def rows(quick: bool) -> list[Row]:
+    sizes = {100: 2, 1_000: 3} if quick else {100: 41, 1_000: 31, 10_000: 7, 50_000: 4}
+    found: list[Row] = []
+    per_call: dict[int, list[float]] = {}
+    with asyncio.Runner() as runner:
+        for size, rounds in sizes.items():
+            times = runner_race(runner, size, rounds)
+            for limit in ("default limit", "limit raised"):
+                name = f"{size:,} ApiCalls at once, {limit} / gathered bare calls"
+                bound = 1.20 if size >= 1_000 else None
+                found.append(row(name, times[limit], times["bare"], bound, items=size))
+            per_call[size] = [spent / size for spent in times["default limit"]]
+        if not quick:
+            few, many = statistics.median(per_call[1_000]), per_call[50_000]
+            name = "an ApiCall among 50,000 / among 1,000"
+            found.append(Row(name, tuple(one / few for one in many), 1.3, statistics.median(many) * 1e6, few * 1e6))
+        found += [expired(runner, *((1_000, 2) if quick else (50_000, 3)))]
+        found += [bearer_expired(runner, *((1_000, 2) if quick else (10_000, 3)))]
+    return found + memory(500 if quick else 2_000)
+
+
+def runner_race(runner: asyncio.Runner, size: int, rounds: int) -> dict[str, list[float]]:
+    async def set_up() -> dict[str, Callable[[], Awaitable[None]]]:
+        default, raised = Calls(DEFAULT_LIMIT, fresh), Calls(size, fresh)
+        client = httpx.AsyncClient(transport=httpx.MockTransport(answer_async()), headers=FIXED, base_url=URL)
+
+        async def gather() -> None:
+            await asyncio.gather(*(client.get("/me") for _ in range(size)))
+
+        return {
+            "default limit": lambda: default.make(size),
+            "limit raised": lambda: raised.make(size),
+            "bare": gather,
+        }
+
+    works = runner.run(set_up())
+    return race({name: _run(runner, work) for name, work in works.items()}, rounds)
+
+
+def _run(runner: asyncio.Runner, work: Callable[[], Awaitable[Any]]) -> Callable[[], Any]:
+    async def awaited() -> Any:
+        return await work()
+
+    return lambda: runner.run(awaited())
+
+
+class Stale:
+    """Makes sessions whose token has expired, and counts the refreshes."""
+
+    def __init__(self, latency: float = LATENCY) -> None:
+        self.posts = 0
+        self._latency = latency
+
+    async def refresh(self, tokens: Tokens) -> Tokens:
+        self.posts += 1
+        await asyncio.sleep(self._latency)
+        return Tokens(ACCESS, "s", expires_at=4e9)
+
+    def __call__(self, store: Store[App] | None = None) -> Session[Any]:
+        tokens = Tokens("b" * 300, "r", expires_at=1.0)
+        if store is None:
+            return Session(self.refresh, tokens=tokens, origins=[URL])
+        return Session(self.refresh, tokens=tokens, origins=[URL], store=store, select=lambda state: state.auth)
+
+
+def expired(runner: asyncio.Runner, size: int, rounds: int) -> Row:
+    stale = Stale()
+
+    async def fresh_calls() -> float:
+        calls, start = Calls(DEFAULT_LIMIT, fresh), time.perf_counter()
+        await calls.make(size)
+        return time.perf_counter() - start + LATENCY
+
+    async def stale_calls() -> float:
+        calls, start = Calls(DEFAULT_LIMIT, stale), time.perf_counter()
+        await calls.make(size)
+        return time.perf_counter() - start
+
+    return _expired(runner, f"{size:,} ApiCalls", stale, fresh_calls, stale_calls, rounds)
+
+
+def bearer_expired(runner: asyncio.Runner, size: int, rounds: int) -> Row:
+    stale = Stale()
+
+    async def gather(session: Session[Any]) -> float:
+        transport = httpx.MockTransport(answer_async())
+        client = httpx.AsyncClient(transport=transport, auth=BearerAuth(session), base_url=URL)
+        start = time.perf_counter()
+        await asyncio.gather(*(client.get("/me") for _ in range(size)))
+        return time.perf_counter() - start
+
+    async def fresh_calls() -> float:
+        return await gather(signed_in()) + LATENCY
+
+    async def stale_calls() -> float:
+        return await gather(stale())
+
+    return _expired(runner, f"{size:,} calls with BearerAuth", stale, fresh_calls, stale_calls, rounds)
+
+
+def _expired(runner: asyncio.Runner, what: str, stale: Stale, fresh: Any, late: Any, rounds: int) -> Row:
+    times = race({"stale": _run(runner, late), "fresh": _run(runner, fresh)}, rounds)
+    if stale.posts != rounds + 1:
+        raise RuntimeError(f"{stale.posts} refreshes in {rounds + 1} rounds: it must be one in each")
+    name = f"{what}, an expired token (1 post each time) / fresh + latency"
+    return row(name, times["stale"], times["fresh"], 1.10, scale=1e3, unit="ms")
+
+
+def memory(size: int) -> list[Row]:
+    """What one call holds while it waits, in bytes: a bare one in the transport."""
+    with asyncio.Runner() as runner:
+        bare = runner.run(_bare_waits(size))
+        ours = {
+            "a BearerAuth call that waits for the token": runner.run(_bearer_waits(size)),
+            "an ApiCall that waits for the token": runner.run(_api_calls_wait(size, Stale(1.0), answer_async())),
+            "an ApiCall on the wire": runner.run(_api_calls_wait(size, fresh, _slow)),
+        }
+    return [
+        Row(f"memory of {name} / of a bare pending call", (held / bare,), 1.5, held, bare, "bytes")
+        for name, held in ours.items()
+    ]
+
+
+async def _slow(request: httpx.Request) -> httpx.Response:
+    await asyncio.sleep(1.0)
+    return httpx.Response(200, content=b"{}")
+
+
+async def _bare_waits(size: int) -> float:
+    client = httpx.AsyncClient(transport=httpx.MockTransport(_slow), headers=FIXED, base_url=URL)
+    return await _held(size, lambda: asyncio.gather(*(client.get("/me") for _ in range(size))))
+
+
+async def _bearer_waits(size: int) -> float:
+    transport = httpx.MockTransport(answer_async())
+    client = httpx.AsyncClient(transport=transport, auth=BearerAuth(Stale(1.0)()), base_url=URL)
+    return await _held(size, lambda: asyncio.gather(*(client.get("/me") for _ in range(size))))
+
+
+async def _api_calls_wait(size: int, session: Callable[[Store[App]], Session[Any]], answer: Any) -> float:
+    calls = Calls(size, session, answer)
+    return await _held(size, lambda: calls.make(size))
+
+
+async def _held(size: int, begin: Callable[[], Awaitable[Any]]) -> float:
+    tracemalloc.start()
+    over = asyncio.ensure_future(begin())
+    await asyncio.sleep(0.3)  # until all of them wait
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    await over
+    return held / size

@@ -98,6 +98,23 @@ def rows(quick: bool) -> list[Row]:
     return found + memory(500 if quick else 2_000)
 
 
+def ours(runner: asyncio.Runner) -> Callable[[int], None]:
+    async def make() -> Calls:
+        return Calls(DEFAULT_LIMIT, fresh)
+
+    calls = runner.run(make())
+    return lambda size: runner.run(calls.make(size))
+
+
+def bare(runner: asyncio.Runner) -> Callable[[int], None]:
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer_async()), headers=FIXED, base_url=URL)
+
+    async def gather(size: int) -> None:
+        await asyncio.gather(*(client.get("/me") for _ in range(size)))
+
+    return lambda size: runner.run(gather(size))
+
+
 def runner_race(runner: asyncio.Runner, size: int, rounds: int) -> dict[str, list[float]]:
     async def set_up() -> dict[str, Callable[[], Awaitable[None]]]:
         default, raised = Calls(DEFAULT_LIMIT, fresh), Calls(size, fresh)

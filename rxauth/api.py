@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
@@ -137,7 +136,6 @@ class _Sending:
         self._say: Callable[[Any], None] = out.on_next
         turns: Turns[Entry] = Turns(policy, self._start, self._drop, self._accept)
         self._turns = None if policy == "merge" else turns  # all at once: nobody has to wait for his turn
-        self._lock = threading.Lock()
         self._entries: dict[int, Entry] = {}
 
     def take(self, call: ApiCall[Any]) -> None:
@@ -208,11 +206,9 @@ class _Sending:
         self.sender.stop(entry)
 
     def _end(self, entry: Entry, outcome: Any, payload: Any = None, error: Exception | None = None) -> None:
-        with self._lock:
-            if entry.ended:
-                return
-            entry.ended = True
-        self._entries.pop(entry.id, None)
+        if self._entries.pop(entry.id, None) is None:
+            return  # another thread has ended it: only one of them finds it here
+        entry.ended = True
         self._say(outcome)
         _answer(entry.call, payload, error)
         entry.done()

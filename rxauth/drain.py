@@ -51,16 +51,14 @@ class DrainQueue:
         """A new lock and an idle queue; also what the child of a fork needs, whose copies may be in mid-use."""
         self.lock = threading.Lock()
         self._entries: deque[Entry] = deque()
+        #: Adds an entry; the caller holds `lock`, and calls `drain()` when he has let go of it.
+        self.put = self._entries.append
+        #: The number of the entry under way, the entry, and who has not had it yet.
         self.current = 0
-        #: The entry under way, and who has not had it yet.
         self._entry: Entry = (0, 0, None, None, False)
         self._rest: Iterator[Listener] | None = None
         self._drainer = 0
         self._posted = False
-
-    def put(self, entry: Entry) -> None:
-        """Add an entry; the caller holds `lock`, and calls `drain()` when he has let go of it."""
-        self._entries.append(entry)
 
     def is_mine(self) -> bool:
         """True inside a delivery, on the thread that delivers."""
@@ -79,6 +77,8 @@ class DrainQueue:
 
     def drain(self) -> None:
         """Work off the queue here, if this is the place for it, else see that it is done there."""
+        if self._drainer == threading.get_ident():
+            return  # his turn comes after the entry under way
         if self._anywhere or self._is_here():
             self._work()
             return
@@ -124,9 +124,9 @@ class DrainQueue:
                         if not self._entries:
                             self._drainer = 0
                             return
-                        self._entry = entry = self._entries.popleft()
-                        self.current, thread = entry[:2]
-                        self._rest = self._recipients(entry) if thread else iter(())
+                        self._entry = self._entries.popleft()
+                        self.current, thread = self._entry[:2]
+                        self._rest = self._recipients(self._entry) if thread else iter(())
                         others += thread != me
                 if others >= FAIR_SHARE:
                     return

@@ -119,34 +119,34 @@ class OneAtATime:
     def __init__(self, observer: abc.ObserverBase[Any]) -> None:
         self._observer = observer
         self._lock = threading.Lock()
-        self._queue: deque[Callable[[], None]] = deque()
+        self._queue: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._busy = False
 
     def on_next(self, value: Any) -> None:
-        self._tell(lambda: self._observer.on_next(value))
+        self._tell(self._observer.on_next, value)
 
     def on_error(self, error: Exception) -> None:
-        self._tell(lambda: self._observer.on_error(error))
+        self._tell(self._observer.on_error, error)
 
     def on_completed(self) -> None:
         self._tell(self._observer.on_completed)
 
-    def _tell(self, call: Callable[[], None]) -> None:
+    def _tell(self, call: Callable[..., None], *values: Any) -> None:
         with self._lock:
-            self._queue.append(call)
             if self._busy:
+                self._queue.append((call, values))
                 return
             self._busy = True
         raised: BaseException | None = None
         while True:
+            try:
+                call(*values)
+            except BaseException as error:
+                raised = raised or error  # what others queued meanwhile has nobody else to tell it
             with self._lock:
                 if not self._queue:
                     self._busy = False  # under the lock: who comes later must not think that we are still here
                     break
-                call = self._queue.popleft()
-            try:
-                call()
-            except BaseException as error:
-                raised = raised or error  # what others queued meanwhile has nobody else to tell it
+                call, values = self._queue.popleft()
         if raised is not None:
             raise raised

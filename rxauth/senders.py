@@ -201,7 +201,10 @@ class AsyncSender(Sender):
             self._start_tasks()
 
     def _launch(self) -> None:
-        self._at_home(self._start_tasks)
+        # Where there is no place, whoever makes one looks for the next call. (He makes it first, then looks: none is
+        # overlooked, though this may be another thread.)
+        if len(self._tasks) < self._limit:
+            self._at_home(self._start_tasks)
 
     def _at_home(self, step: Callable[..., None], *args: Any) -> None:
         if self._home is running_loop():

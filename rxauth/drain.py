@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from threading import get_ident
 from typing import Any, TypeAlias
 
 from reactivex import abc
@@ -62,13 +63,13 @@ class DrainQueue:
 
     def is_mine(self) -> bool:
         """True inside a delivery, on the thread that delivers."""
-        return self._drainer == threading.get_ident()
+        return self._drainer == get_ident()
 
     def claim(self) -> bool:
         """Keep others from delivering until `release()`; the caller holds `lock`. False where he can not."""
         if self._drainer or not self._is_here():
             return False
-        self._drainer = threading.get_ident()
+        self._drainer = get_ident()
         return True
 
     def release(self) -> None:
@@ -77,8 +78,8 @@ class DrainQueue:
 
     def drain(self) -> None:
         """Work off the queue here, if this is the place for it, else see that it is done there."""
-        if self._drainer == threading.get_ident():
-            return  # his turn comes after the entry under way
+        if self._drainer and self._drainer == get_ident():
+            return  # its turn comes after the entry under way
         if self._anywhere or self._is_here():
             self._work()
             return
@@ -109,7 +110,7 @@ class DrainQueue:
         self._work()
 
     def _work(self) -> None:
-        me = threading.get_ident()
+        me = get_ident()
         if self._drainer == me:
             return
         others = 0
@@ -130,25 +131,19 @@ class DrainQueue:
                         others += thread != me
                 if others >= FAIR_SHARE:
                     return
-                self._deliver()
+                number, thread, action, state, _ = self._entry
+                for listener in self._rest:
+                    if listener.since < number:
+                        try:
+                            listener.deliver(action, state)
+                        except Exception as error:
+                            self._report(error, listener.where, action)
+                self._rest = None
+                if not thread:
+                    action()
         finally:
             # Still ours? Then we leave early: by an exception that is no error of a subscriber (Ctrl-C), or after a
             # fair share of the others' work. Who dispatched the rest has returned, so somebody must be found for it.
             if self._drainer == me:
                 self._drainer = 0
                 self._post()
-
-    def _deliver(self) -> None:
-        """Deliver the entry under way to those who have not had it yet."""
-        number, thread, action, state, _ = self._entry
-        if not thread:
-            self._rest = None
-            action()
-            return
-        for listener in self._rest or ():
-            if listener.since < number:
-                try:
-                    listener.deliver(action, state)
-                except Exception as error:
-                    self._report(error, listener.where, action)
-        self._rest = None

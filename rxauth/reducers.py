@@ -37,9 +37,10 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
             f"{state_class.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(fields))}"
         )
     slices = tuple(reducers.items())
+    given = tuple(field.name for field in dataclasses.fields(state_class) if field.init)
 
     def reduce(state: S, action: Any) -> S:
-        changes = {}
+        changes: dict[str, Any] = {}
         for name, reducer in slices:
             before = getattr(state, name)
             after = reducer(before, action)
@@ -50,6 +51,9 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
                 )
             if after is not before:
                 changes[name] = after
-        return dataclasses.replace(state, **changes) if changes else state  # type: ignore[type-var]
+        if not changes:
+            return state
+        # As `dataclasses.replace` does, which takes twice as long: it looks at every field again.
+        return type(state)(**{name: changes[name] if name in changes else getattr(state, name) for name in given})
 
     return reduce

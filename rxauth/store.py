@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
+from threading import get_ident
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
 from reactivex import Observable, abc
@@ -96,7 +96,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     @property
     def state(self) -> S:
         """The newest state. Raises `ReducerError` inside a reducer."""
-        if self._reducing and self._reducing == threading.get_ident():
+        if self._reducing and self._reducing == get_ident():
             raise ReducerError("a reducer read store.state; it is given the state as its first argument")
         return self._state
 
@@ -215,7 +215,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     def commit(self, action: Any, *, closing: bool = False) -> None:
         """Reduce and queue without telling anybody yet: call `notify()` next, outside of all locks."""
-        me = threading.get_ident()
+        me = get_ident()
         if self._reducing == me:
             raise ReducerError(
                 f"a reducer dispatched {kind_of(action)}; a reducer only returns the next state, use an epic"

@@ -29,6 +29,25 @@ class AfterLogin:
         self._leave()
 
 
+class Reading(Flight[Tokens]):
+    """The storage is being read: whether somebody is signed in is not known yet. It lands without tokens, for those
+    that are stored may be stale; or with the error."""
+
+
+class AfterReading(AfterLogin):
+    """A call that waits until the storage was read, and then asks again."""
+
+    def __init__(self, reading: Reading, loop: Loop | None, again: Callable[[], Leave], settle: Settle[Tokens]) -> None:
+        self._settle = settle
+        super().__init__(reading, loop, again)
+
+    def _ask(self, tokens: Tokens | None, error: Exception | None) -> None:
+        if error is None:
+            super()._ask(tokens, error)
+        elif not self._left:
+            self._settle(None, error)
+
+
 def with_response(settle: Settle[Tokens], response: Any) -> Settle[Tokens]:
     """`settle`, whose errors carry the refusal that the caller came with."""
 

@@ -198,6 +198,10 @@ class StorageError(RxAuthError):
     """A token storage can not be used: the text names what is wrong with it and what to do. Nothing was overwritten."""
 
 
+class SectionLost(StorageError):
+    """The lease of the exclusive section has run out, and somebody else has entered it. Nothing was written."""
+
+
 class InvalidRecord(StorageError):
     """What is stored is damaged, or was written by a newer version. It is left as it is."""
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
-from rxauth.callers import AfterLogin, Watched, watched, with_response
+from rxauth.callers import AfterLogin, AfterReading, Reading, Watched, watched, with_response
 from rxauth.errors import (
     ForkedSession,
     RefreshUnavailable,
+    RxAuthError,
     SessionChanged,
     SessionClosed,
     TooManyRefreshes,
@@ -23,9 +25,12 @@ from rxauth.runtime import LINGER, Instant
 from rxauth.single import Leave, Loop, Settle, stay, working
 from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.tokens import Tokens
-from rxauth.turn import SharedRefreshRun
+from rxauth.turn import SharedRefreshRun, look
 
 S = TypeVar("S")
+
+#: While nobody is signed in, the storage is read at most once in so many seconds for who did so elsewhere.
+LOOK_AGAIN = 1.0
 
 
 class Gatekeeper(Outcomes[S]):
@@ -61,28 +66,34 @@ class Gatekeeper(Outcomes[S]):
         began: str | None = None,
         force: bool = False,
         caller: int = 0,
+        looked: bool = False,
     ) -> Leave:
         """Call `settle` with tokens or an error, now or later; returns how to leave before that.
 
         `rejected`: the pair that the API refused, with its `response`. `began`: the sign-in under which the call began,
         if that was earlier. `force`: refresh however fresh the tokens are. `caller`: its number in recordings, if it
-        has one already.
+        has one already. `looked`: this call has waited for the storage to be read.
         """
         if response is not None:
             settle = with_response(settle, response)
         if rejected is not None:
             began = rejected.sign_in or began
+        if began == self._known_as[0] != "":
+            began = self._known_as[1]
         self.runtime.yield_point("a caller enters")
         with self._lock:
-            entered = self._enter(asked_by, rejected, began, force)
+            entered = self._enter(asked_by, rejected, began, force, looked)
+            how: dict[str, Any] = {"asked_by": asked_by, "rejected": rejected, "began": began, "force": force}
             if isinstance(entered, Flight) and self.store.is_recorded:
                 settle = watched(settle, self.store, self.name, caller, asked_by)
             if not isinstance(entered, Flight):
                 leave = stay
+            elif isinstance(entered, Reading):
+                again = partial(self.acquire, settle, loop, **how, looked=True)
+                leave = AfterReading(entered, loop, again, settle).leave
             elif self._login is not None and entered is self._login[1] and began not in (None, self._login[0]):
                 # Somebody else is signing in. Should that fail, this call goes on; but it never gets his tokens.
-                how: dict[str, Any] = {"asked_by": asked_by, "rejected": rejected, "began": began, "force": force}
-                leave = AfterLogin(entered, loop, lambda: self.acquire(settle, loop, **how)).leave
+                leave = AfterLogin(entered, loop, partial(self.acquire, settle, loop, **how)).leave
             else:
                 leave = entered.join(settle, loop)
         if not isinstance(entered, Flight):
@@ -91,6 +102,8 @@ class Gatekeeper(Outcomes[S]):
         for slot in (self._flight, self._login):
             if slot is not None:
                 slot[1].take_off()
+        if self._reading is not None:
+            self._reading.take_off()
         return settle.leaving(leave) if isinstance(settle, Watched) else leave
 
     def _do_steps(self) -> None:
@@ -111,6 +124,7 @@ class Gatekeeper(Outcomes[S]):
         rejected: Tokens | None,
         began: str | None,
         force: bool,
+        looked: bool,
     ) -> Outcome | Flight[Tokens]:
         """The outcome, or the flight to join. What has to happen outside the lock is added to the steps."""
         if self._closed:
@@ -124,7 +138,8 @@ class Gatekeeper(Outcomes[S]):
             auth = replace(auth, status=auth.resume)  # that login is another process's: we are its fork
         tokens = auth.tokens
         if tokens is None:
-            return None, refusal(auth)
+            asks = self.storage.is_exclusive and began is None and not looked
+            return self._look_elsewhere(auth, now) if asks else (None, refusal(auth))
         if began is not None and began != auth.sign_in:
             return None, SessionChanged("another user signed in since this call began, so it was not sent in his name")
         refused = rejected is not None and rejected.generation == tokens.generation
@@ -149,6 +164,37 @@ class Gatekeeper(Outcomes[S]):
             self._commit_failure(auth, excess, now)
             return None, excess
         return self._fly(auth, tokens, asked_by, refused=refused)
+
+    def _look_elsewhere(self, auth: AuthState, now: Instant) -> Outcome | Reading:
+        """Nobody is signed in here. Has somebody signed in elsewhere, or could the storage not be read before?"""
+        if self._reading is None:
+            at, error = self._looked
+            if now.mono - at < LOOK_AGAIN:
+                return None, error.again() if error is not None else refusal(auth)
+            self._reading = reading = Reading()
+            reading.start = partial(self._read, reading)
+            self._steps.append(reading.take_off)
+        return self._reading
+
+    def _read(self, reading: Reading) -> None:
+        def read() -> None:
+            error: RxAuthError | None = None
+            try:
+                look(self)
+            except Exception as failed:
+                error = RefreshUnavailable(
+                    f"nobody is signed in here, and what is stored can not be read ({type(failed).__name__})",
+                    cause="storage",
+                )
+            with self._lock:
+                self._reading, self._looked = None, (self.runtime.now().mono, error)
+            reading.land(error=error)
+
+        try:
+            self.runtime.spawn(working(read, self), "rxauth-reading")
+        except RuntimeError:  # out of threads
+            self._reading = None
+            reading.land(error=RefreshUnavailable("no thread can be started", cause="no thread"))
 
     def _fly(self, auth: AuthState, spent: Tokens, asked_by: str, *, refused: bool) -> Flight[Tokens]:
         """The flight that spends this pair; a new one if there is none yet."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 from rxauth.actions import SignedIn, SignInFailed
 from rxauth.errors import LoginFailed, RxAuthError
 from rxauth.flight import Flight
-from rxauth.refresh import Host, next_generation, note_storage
+from rxauth.refresh import Host, next_generation, note_storage, still
 from rxauth.refreshers.answers import failure_of
 from rxauth.refreshers.protocol import call, tokens_of
+from rxauth.settings import LONGEST_PAUSE
 from rxauth.single import working
 from rxauth.tokens import Tokens
 
@@ -36,6 +38,23 @@ def revoke(host: Host, tokens: Tokens) -> None:
             host.name,
             error if isinstance(error, RxAuthError) else type(error).__name__,
         )
+
+
+def sign_out(host: Host, gone: Collection[str], tokens: Tokens | None, flight: Flight[None]) -> None:
+    """Remove what is stored of these sign-ins, revoke the tokens at the server, and say that it is done.
+
+    What could not be removed is tried again until it is: others would go on with it, and so would the next start.
+    """
+    left = [sign_in for sign_in in gone if host.storage.clear(sign_in, host.present) is not None]
+    if tokens is not None:
+        revoke(host, tokens)
+    flight.land()
+    for number in itertools.count(2):
+        if not left:
+            return
+        pause = host.settings.pause_before(number, None, host.runtime.chance())
+        host.runtime.sleep(min(pause, LONGEST_PAUSE))
+        left = [sign_in for sign_in in left if host.storage.clear(sign_in, host.present, again=True) is not None]
 
 
 class LoginRun:
@@ -85,8 +104,7 @@ class LoginRun:
             self._flight.land(tokens)
             host.notify()
             if unsaved is None:  # a pair of who was signed in may have come in between
-                still = lambda: host.auth.generation == tokens.generation  # noqa: E731
-                note_storage(host, tokens, host.storage.catch_up(tokens, still))
+                note_storage(host, tokens, host.storage.catch_up(tokens, still(host, tokens)))
         else:
             self._flight.land(error=host.gone(self._sign_in))
             host.storage.clear(self._sign_in)
@@ -99,8 +117,7 @@ class LoginRun:
         host = self._host
         current = host.auth.tokens
         if current is not None and host.storage.is_behind(current):
-            still = lambda: host.auth.generation == current.generation  # noqa: E731
-            note_storage(host, current, host.storage.catch_up(current, still))
+            note_storage(host, current, host.storage.catch_up(current, still(host, current)))
 
     def _fail(self, error: BaseException) -> None:
         host = self._host

@@ -8,13 +8,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from rxauth.actions import SessionEvent, SignedIn, SignedOut, SigningIn
+from rxauth.actions import (
+    RefreshStarted,
+    SessionEnded,
+    SessionEvent,
+    SignedIn,
+    SignedOut,
+    SignInFailed,
+    SigningIn,
+    TokensRefreshed,
+)
+from rxauth.callers import Reading
 from rxauth.errors import (
     NotSignedIn,
     ReducerError,
     RxAuthError,
     SessionChanged,
     SessionClosed,
+    SessionExpired,
     StoreClosed,
 )
 from rxauth.flight import Flight
@@ -63,6 +74,8 @@ class Outcomes(Generic[S]):
         #: A state that was fresh, and until when on both clocks: what a call costs is mostly to find this out.
         self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
         self._inherited = ""
+        #: What a sign-in was called while the storage was being read, and its name.
+        self._known_as = ("", "")
         self.renew()
 
     def renew(self) -> None:
@@ -70,6 +83,9 @@ class Outcomes(Generic[S]):
         self._lock = threading.Lock()
         self._flight: tuple[Tokens, Flight[Tokens]] | None = None
         self._login: tuple[str, Flight[Tokens]] | None = None
+        #: Whether somebody signed in elsewhere is being read; when that was done last, and the error if it failed.
+        self._reading: Reading | None = None
+        self._looked: tuple[float, RxAuthError | None] = (float("-inf"), None)
         #: What has to be done outside of the lock, until it is done: a Ctrl-C may stop who should.
         self._steps: deque[Callable[[], object]] = deque()
         self._unpublished: SessionEvent | None = None
@@ -113,6 +129,26 @@ class Outcomes(Generic[S]):
         self.store.report(broken, f"session {self.name}", action)
         return False
 
+    def go_on(self, action: TokensRefreshed, flight: Flight[Tokens]) -> bool:
+        """Another process brought a pair that is stale by now, too: the flight goes on and spends that one. False when
+        it is not needed any more. The caller notifies at its end."""
+        with self._lock:
+            auth, slot = self.auth, self._flight
+            if slot is None or slot[1] is not flight or not is_current(action, auth):
+                return False
+            tokens = action.tokens
+            self._flight = (tokens, flight)
+            self.store.commit(action)
+            started = RefreshStarted(
+                session=self.name,
+                sign_in=tokens.sign_in,
+                generation=tokens.generation,
+                at=action.at,
+                asked_by=auth.asked_by,
+            )
+            self.store.commit(started)
+            return True
+
     def report(self, error: Exception, where: str, action: Any) -> None:
         """Tell the owner of the store of an error that nobody else hears of."""
         self.store.report(error, where, action)
@@ -136,11 +172,17 @@ class Outcomes(Generic[S]):
         return SessionChanged("another user signed in while this call waited, so it was not sent")
 
     def leave(self, sign_in: str) -> None:
-        """That sign-in was ended in another process."""
+        """That sign-in was ended in another process. A login that is under way here goes on."""
         with self._lock:
-            if self.auth.sign_in != sign_in:
+            auth, at = self.auth, self.runtime.now()
+            if auth.sign_in != sign_in:
                 return
-            self.store.commit(SignedOut(session=self.name, sign_in=sign_in, at=self.runtime.now()))
+            if auth.pending:
+                cause = SessionExpired("signed out in another process", cause="signed out elsewhere")
+                over = SessionEnded(session=self.name, sign_in=sign_in, generation=auth.generation, at=at, cause=cause)
+                self.store.commit(over)
+            else:
+                self.store.commit(SignedOut(session=self.name, sign_in=sign_in, at=at))
         self.notify()
 
     def enter(self, tokens: Tokens) -> bool:
@@ -153,6 +195,26 @@ class Outcomes(Generic[S]):
             self.store.commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
             self.store.commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
         return True
+
+    def take_up(self, pending: str, tokens: Tokens | None, flight: Flight[Tokens] | None = None) -> bool:
+        """Begin as these tokens say, or as nobody, in the place of `pending`, for which calls may have waited as for a
+        login. False when that came too late to count. The caller notifies."""
+        with self._lock:
+            self._looked = self.runtime.now().mono, None
+            if flight is not None and self._login is not None and self._login[1] is flight:
+                self._login = None
+            if self._closed or self.auth.pending != pending:
+                return False
+            about: dict[str, Any] = {"session": self.name, "at": self.runtime.now()}
+            if tokens is not None:
+                self._known_as = pending, tokens.sign_in
+                self.store.commit(SigningIn(**about, sign_in=tokens.sign_in))
+                self.store.commit(SignedIn(**about, sign_in=tokens.sign_in, tokens=tokens))
+            elif self.auth.tokens is None:
+                self.store.commit(SignedOut(**about, sign_in=pending))
+            else:  # somebody was there before, in a store that outlives its sessions
+                self.store.commit(SignInFailed(**about, sign_in=pending, error=NotSignedIn("nothing is stored")))
+            return True
 
     def present(self) -> tuple[str, str]:
         return present(self.auth)

@@ -51,6 +51,8 @@ class Host(Protocol):
 
     def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool: ...
 
+    def go_on(self, action: TokensRefreshed, flight: Flight[Tokens]) -> bool: ...
+
     def gone(self, sign_in: str) -> RxAuthError: ...
 
     def present(self) -> Collection[str]: ...
@@ -105,7 +107,7 @@ class RefreshRun:
             late = not runtime.wait(pending.done, max(0.0, end - sent.mono))
             if late:
                 self._time_out()
-                runtime.wait(pending.done)  # the answer counts, however late, while this pair is the current one
+                self._listen(pending)
             outcome = self._outcome(pending, sent)
             if isinstance(outcome, Tokens):
                 self._land(outcome)
@@ -184,8 +186,7 @@ class RefreshRun:
             host.drop(tokens)
         host.notify()
         if accepted and unsaved is None:  # a login that was overtaken may have put back the pair of before
-            still = lambda: host.auth.generation == tokens.generation  # noqa: E731
-            note_storage(host, tokens, host.storage.catch_up(tokens, still))
+            note_storage(host, tokens, host.storage.catch_up(tokens, still(host, tokens)))
             host.notify()
 
     def _fail(self, failure: Failure) -> None:
@@ -212,6 +213,10 @@ class RefreshRun:
             cause="in_doubt",
         )
         self._give_up(error, Instant(now.wall + listen, now.mono + listen), in_doubt=True)
+
+    def _listen(self, pending: Pending[Any]) -> None:
+        """Wait for an answer that is late: it counts, however late, while this pair is the current one."""
+        self._host.runtime.wait(pending.done)
 
     def _give_up(self, error: RxAuthError, retry_at: Instant | None, *, in_doubt: bool) -> None:
         host = self._host
@@ -251,6 +256,11 @@ class RefreshRun:
         storage, spent = self._host.storage, self._spent
         if storage.is_behind(spent):
             note_storage(self._host, spent, storage.save(spent, self._is_current))
+
+
+def still(host: Host, tokens: Tokens) -> Callable[[], bool]:
+    """Is the session still at this pair? For a write to ask when its turn comes."""
+    return lambda: host.auth.generation == tokens.generation
 
 
 def note_storage(host: Host, tokens: Tokens, error: Exception | None) -> None:

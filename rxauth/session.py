@@ -13,20 +13,22 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from reactivex import Observable
 
-from rxauth.actions import Login, Logout, Refresh, RefreshFailed, SignedIn, SignedOut, SignInFailed, SigningIn
+from rxauth.actions import Login, Logout, Refresh, SignedOut, SignInFailed, SigningIn
+from rxauth.callers import Reading
 from rxauth.closing import Closing
-from rxauth.errors import InvalidTokens, MissingSlice, RefreshUnavailable, RxAuthError, SessionChanged, SessionClosed
-from rxauth.explain import clock, explain
+from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed
+from rxauth.explain import explain
 from rxauth.flight import Flight
 from rxauth.frames import concealed
 from rxauth.gate import Failed, Project, gate, gated
 from rxauth.gatekeeper import Gatekeeper
-from rxauth.login import LoginRun, revoke
+from rxauth.login import LoginRun, sign_out
 from rxauth.origins import Origins
 from rxauth.policies import Policy
-from rxauth.refresh import let_it_end, next_generation, note_storage
+from rxauth.refresh import let_it_end
 from rxauth.refreshers.protocol import Refresher, call
-from rxauth.runtime import LINGER, Instant, Runtime
+from rxauth.resume import Resumption, begin_with, resume
+from rxauth.runtime import LINGER, Runtime, running_loop
 from rxauth.settings import Settings
 from rxauth.shown import Shown
 from rxauth.single import Single
@@ -35,7 +37,7 @@ from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
 from rxauth.tokens import Tokens
-from rxauth.turn import look
+from rxauth.turn import check_lease, look
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -54,8 +56,9 @@ class Session(Shown, Closing, Gatekeeper[S]):
     truth of its own: it dispatches events and reads that state.
 
     `tokens` is a pair that you already have. `origins` are the places, as `"https://host"`, that may be sent the access
-    token, beside the refresher's. `storage` keeps the tokens between runs. `runtime` is the clock and the threads; a
-    test calls it `time=VirtualTime()`. The numbers (`leeway`, `deadline`, ...) are those of `rxauth.settings.Settings`.
+    token, beside the refresher's. `storage` keeps the tokens between runs; it is read here, but on a running event loop
+    in the background, and calls wait for it as for a login. `runtime` is the clock and the threads; a test calls it
+    `time=VirtualTime()`. The numbers (`leeway`, `deadline`, ...) are those of `rxauth.settings.Settings`.
     """
 
     @concealed
@@ -80,6 +83,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
         if runtime is not None and time is not None:
             raise TypeError("runtime= and time= are two names of one thing; give one of them")
         numbers = Settings.of(**settings)
+        check_lease(storage, numbers)
         clock = runtime or time or Runtime()
         self.origins = Origins(getattr(refresh, "origins", ()), origins)
         self._owns_store = store is None
@@ -170,12 +174,14 @@ class Session(Shown, Closing, Gatekeeper[S]):
             raise TypeError(
                 f"{self.refresher!r} has no login; fetch the tokens yourself and call session.sign_in(tokens)"
             )
-        return self._sign_in(lambda: call(login, **credentials))
+        fetch = partial(call, login, **credentials)
+        return self._sign_in(lambda flight, sign_in: LoginRun(self, flight, sign_in, fetch).run)
 
     @concealed
     def sign_in(self, tokens: Tokens | Mapping[str, Any]) -> Single[Tokens]:
         """Sign in with tokens that you have, in the place of whoever was signed in. Raises `InvalidTokens`."""
-        return self._sign_in(None, self._checked(tokens))
+        given = self._checked(tokens)
+        return self._sign_in(lambda flight, sign_in: LoginRun(self, flight, sign_in, None, given).run)
 
     def logout(self) -> Single[None]:
         """Sign out: at once here, then in the storage and, where the refresher can, at the server.
@@ -191,14 +197,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             if gone:
                 self.store.commit(SignedOut(session=self.name, sign_in=gone[0], at=self.runtime.now()))
         flight: Flight[None] = Flight()
-
-        def finish() -> None:
-            for sign_in in gone:
-                self.storage.clear(sign_in, self.present)
-            if tokens is not None:
-                revoke(self, tokens)
-            flight.land()
-
+        finish = partial(sign_out, self, gone, tokens, flight)
         if gone:
             try:
                 self.runtime.spawn(finish, "rxauth-logout", linger=LINGER if self.storage.is_shared else 0.0)
@@ -220,7 +219,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
             self._closed = True
             self._known_fresh = (None, 0.0, 0.0)
             flights = [entry[1] for entry in (self._flight, self._login) if entry is not None]
-            self._flight = self._login = None
+            flights += [self._reading] if self._reading is not None else []
+            self._flight = self._login = self._reading = None
         self._unwatch()
         for subscription in self._subscriptions:
             subscription.dispose()
@@ -238,11 +238,14 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _sign_in(self, fetch: Callable[[], Any] | None, given: Tokens | None = None) -> Single[Tokens]:
-        flight: Flight[Tokens] = Flight()
+    def _sign_in(
+        self, how: Callable[[Flight[Tokens], str], Callable[[], None]], kind: type[Flight[Tokens]] = Flight
+    ) -> Single[Tokens]:
+        """Begin a login, for which all calls wait; `how` gets its flight and its id and returns the work."""
+        flight = kind()
         sign_in = secrets.token_hex(8)
         flight.start = lambda: self._spawn(
-            LoginRun(self, flight, sign_in, fetch, given).run,
+            how(flight, sign_in),
             flight,
             lambda error: SignInFailed(session=self.name, sign_in=sign_in, at=self.runtime.now(), error=error.again()),
         )
@@ -262,28 +265,13 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     def _start_with(self, given: Tokens | None) -> None:
         """Begin signed in, with the tokens given or else with those in the storage."""
-        unsaved = spending = None
+        blocks = not self.storage.is_shared or running_loop() is None
         if given is not None:
-            pair = replace(given, sign_in=secrets.token_hex(8), generation=next_generation())
-            unsaved = self.storage.save(pair, lambda: True)
+            begin_with(self, given, blocks=blocks)
+        elif blocks:
+            resume(self)
         else:
-            try:
-                record = self.storage.load()
-            except Exception as error:
-                self.store.report(error, f"session {self.name}, loading its tokens", None)
-                return
-            if record is None or record.tokens is None:
-                return
-            pair = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
-            self.storage.adopt(pair, record)
-            spending = record.spending
-        now = self.runtime.now()
-        self.store.commit(SigningIn(session=self.name, sign_in=pair.sign_in, at=now))
-        self.store.commit(SignedIn(session=self.name, sign_in=pair.sign_in, at=now, tokens=pair))
-        if spending is not None:
-            self.store.commit(_in_doubt(self.name, pair, now, spending))
-        note_storage(self, pair, unsaved)
-        self.store.notify()
+            self._sign_in(lambda flight, pending: Resumption(self, flight, pending).run, Reading)
 
     def _look(self) -> None:
         """The storage says that another process has changed the record."""
@@ -315,25 +303,6 @@ class Session(Shown, Closing, Gatekeeper[S]):
                 self.logout()
             case Refresh():
                 self.acquire(_ignore, None, asked_by="the Refresh action", force=True)
-
-
-def _in_doubt(name: str, pair: Tokens, now: Instant, since: float) -> RefreshFailed:
-    """Somebody began to spend this pair and did not say what came of it: one try will tell."""
-    error = RefreshUnavailable(
-        f"a process began to refresh at {clock(since)} and ended before it had stored the answer; "
-        "the next refresh is a single try, which the server may refuse",
-        cause="in_doubt",
-        retry_at=now.wall,
-    )
-    return RefreshFailed(
-        session=name,
-        sign_in=pair.sign_in,
-        generation=pair.generation,
-        at=now,
-        error=error,
-        retry_at=now,
-        in_doubt=True,
-    )
 
 
 def sessions_in(store: Store[Any]) -> list[Session[Any]]:

@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from rxauth.state import Windows
 
+#: Between two tries to save, or to remove, what must not be given up, in seconds.
+LONGEST_PAUSE = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

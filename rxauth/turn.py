@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import logging
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from rxauth.actions import TokensRefreshed
-from rxauth.errors import RefreshUnavailable
+from rxauth.errors import RefreshUnavailable, SectionLost
+from rxauth.explain import clock
 from rxauth.flight import Flight
-from rxauth.refresh import Host, RefreshRun, next_generation, note_storage
+from rxauth.refresh import Host, RefreshRun, next_generation, note_storage, still
 from rxauth.refreshers.answers import Failure, failure_of
-from rxauth.runtime import Instant
+from rxauth.runtime import Instant, Pending
+from rxauth.settings import LONGEST_PAUSE, Settings
 from rxauth.storage.guarded import News, why
+from rxauth.storage.protocol import Record
 from rxauth.tokens import Tokens
 
 log = logging.getLogger("rxauth")
@@ -30,50 +34,72 @@ class SharedRefreshRun(RefreshRun):
     fails with `RefreshUnavailable(cause="storage")`, and the tokens are used while they live.
     """
 
+    _section: AbstractContextManager[None] | None = None
+
     def run(self) -> None:
-        host = self._host
         try:
-            section, entered = host.storage.enter(host.settings.deadline + PATIENCE)
-            in_time = host.runtime.wait(entered.done, host.settings.deadline)
-            if not in_time:
-                self._unavailable(f"another process has been refreshing for {host.settings.deadline:g} s")
-                host.runtime.wait(entered.done)
-            entered.result()
-        except Exception as error:
-            self._fail_unless_landed(error)
-            return
-        try:
-            if in_time:
+            if self._enter():
                 self._take_turn()
         except BaseException as error:  # nobody may wait for ever
             self._fail(failure_of(error))
         finally:
-            host.storage.leave(section)
+            self._leave()
+
+    def _enter(self) -> bool:
+        """Wait until nobody else is in the section. False if that takes too long, or fails, of which is told."""
+        host = self._host
+        if host.storage.is_keeping:
+            self._unavailable("the tokens of the last refresh could not be saved yet")
+            return False
+        section, entered = host.storage.enter(host.settings.deadline + PATIENCE)
+        in_time = host.runtime.wait(entered.done, host.settings.deadline)
+        if not in_time:
+            self._unavailable(f"another process has been refreshing for {host.settings.deadline:g} s")
+            host.runtime.wait(entered.done)
+        try:
+            entered.result()
+        except Exception as error:
+            if isinstance(error, TimeoutError) and not self._flight.landed:
+                self._unavailable("another process has not ended its refresh")
+            elif not self._flight.landed:
+                self._without_storage(error)
+            return False
+        self._section = section  # also when it came too late: it is given back
+        return in_time
+
+    def _leave(self) -> None:
+        section, self._section = self._section, None
+        if section is not None:
+            self._host.storage.leave(section)
 
     def _take_turn(self) -> None:
         host, spent = self._host, self._spent
         if not self._is_current():  # by now: the storage has told of what another process did
             self._flight.land(*host.instead(spent.sign_in))
             return
-        try:
-            news = host.storage.news(spent)
-        except Exception as error:
-            self._without_storage(error)
-            return
-        if news.kind == "later" and self._is_stale(news):
-            self._spend_later(news)
-        elif take(host, news, spent, self._flight):
-            return
-        if news.record is not None and news.record.sign_in == spent.sign_in and news.record.spending is not None:
-            self._doubted, self._tries = True, 1
-        unwritten = host.storage.note_spending(self._spent, host.runtime.now().wall, self._is_current)
-        if unwritten is not None:
-            self._without_storage(unwritten)
-        elif host.storage.is_behind(self._spent):  # a login or a logout elsewhere came in between
-            self._look_again()
-        else:
-            note_storage(host, spent, None)
-            self._fly()
+        for _ in range(2):  # a login or a logout elsewhere may come in between
+            try:
+                news = host.storage.news(self._spent)
+            except Exception as error:
+                self._without_storage(error)
+                return
+            if news.kind == "later" and self._is_stale(news):
+                if not self._go_on_with(news.record):
+                    self._flight.land(*host.instead(spent.sign_in))
+                    return
+            elif take(host, news, self._spent, self._flight):
+                return
+            if self._is_in_doubt(news.record) and self._is_awaited(news.record):
+                return
+            unwritten = host.storage.note_spending(self._spent, host.runtime.now().wall, self._is_current)
+            if unwritten is not None:
+                self._without_storage(unwritten)
+                return
+            if not host.storage.is_behind(self._spent):
+                note_storage(host, self._spent, None)
+                self._fly()
+                return
+        self._unavailable("the stored record changes all the time")
 
     def _is_stale(self, news: News) -> bool:
         assert news.record is not None
@@ -82,18 +108,45 @@ class SharedRefreshRun(RefreshRun):
         remaining = tokens.remaining(self._host.runtime.now())
         return remaining is not None and remaining <= self._host.settings.windows.of(tokens)[0]
 
-    def _spend_later(self, news: News) -> None:
-        """The pair that another process brought is stale by now, too: it is the one to spend, in the name of ours."""
-        assert news.record is not None
-        assert news.record.tokens is not None
-        ours = self._spent
-        later = replace(news.record.tokens, sign_in=ours.sign_in, generation=next_generation())
-        self._host.storage.adopt(later, news.record)
-        self._spent = replace(later, generation=ours.generation)
+    def _go_on_with(self, record: Record | None) -> bool:
+        """The pair that another process brought is stale by now, too: it is taken over, and is the one to spend."""
+        assert record is not None
+        assert record.tokens is not None
+        host, later = self._host, replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
+        refreshed = TokensRefreshed(**self._about(), tokens=later, counted=host.auth.counted)
+        if not host.go_on(refreshed, self._flight):
+            return False
+        host.storage.adopt(later, record)
+        self._spent, self._refused = later, False
+        return True
 
-    def _look_again(self) -> None:
-        if not take(self._host, self._host.storage.news(self._spent), self._spent, self._flight):
-            self._unavailable("the stored record changes all the time")
+    def _is_in_doubt(self, record: Record | None) -> bool:
+        """Has somebody begun to spend this pair, and not said what came of it? Then there is a single try."""
+        if record is None or record.spending is None or self._host.storage.is_behind(self._spent):
+            return False
+        self._doubted, self._tries = True, 1
+        return True
+
+    def _is_awaited(self, record: Record | None) -> bool:
+        """Does another process still listen for its answer? Then nobody posts, of which is told."""
+        assert record is not None
+        host, now = self._host, self._host.runtime.now()
+        error, retry_at = doubt(record, now, host.settings.listen)
+        if retry_at.wall <= now.wall:
+            return False
+        self._give_up(error, retry_at, in_doubt=True)
+        return True
+
+    def _listen(self, pending: Pending[Any]) -> None:
+        """Nobody else posts meanwhile: the journal says until when, and instead of waiting for us they read it."""
+        host, runtime = self._host, self._host.runtime
+        until = runtime.now().wall + host.settings.listen
+        # Also when somebody else has signed in here: the others, who do not know it yet, would spend that pair again.
+        while host.storage.note_waiting(self._spent, until) is not None:
+            if runtime.wait(pending.done, LONGEST_PAUSE):
+                return
+        self._leave()
+        super()._listen(pending)
 
     def _land(self, answer: Tokens) -> None:
         tokens = self._new(answer)
@@ -107,8 +160,7 @@ class SharedRefreshRun(RefreshRun):
 
         If somebody logged out, or in, while the post was under way, that holds here as well.
         """
-        host = self._host
-        wanted = lambda: host.auth.generation == current.generation  # noqa: E731
+        host, wanted = self._host, still(self._host, current)
         try:
             for _ in range(2):  # the record may have been lost
                 unsaved = host.storage.save(tokens, wanted)
@@ -121,15 +173,18 @@ class SharedRefreshRun(RefreshRun):
         return None
 
     def _keep_trying(self, tokens: Tokens) -> None:
-        """Save the pair before the others may enter: they would find the one that is spent. Everybody here has it."""
+        """Save the pair before the others may enter: they would find the one that is spent. Everybody here has it.
+
+        There is no end to it but that the section is lost: a lease has run out, and somebody else is in.
+        """
         host, runtime = self._host, self._host.runtime
-        end = runtime.now().mono + PATIENCE
-        for number in itertools.count(2):
-            pause = host.settings.pause_before(number, None, runtime.chance())
-            runtime.sleep(min(pause, end - runtime.now().mono))
-            unsaved = self._store(tokens, tokens, None)
-            if unsaved is None or runtime.now().mono >= end:
-                break
+        with host.storage.keeping():
+            for number in itertools.count(2):
+                pause = host.settings.pause_before(number, None, runtime.chance())
+                runtime.sleep(min(pause, LONGEST_PAUSE))
+                unsaved = self._store(tokens, tokens, None)
+                if unsaved is None or isinstance(unsaved, SectionLost):
+                    break
         note_storage(host, tokens, unsaved)
         host.notify()
 
@@ -149,14 +204,6 @@ class SharedRefreshRun(RefreshRun):
         except Exception:
             return False
 
-    def _fail_unless_landed(self, error: Exception) -> None:
-        if self._flight.landed:
-            return
-        if isinstance(error, TimeoutError):
-            self._unavailable("another process has not ended its refresh")
-        else:
-            self._without_storage(error)
-
     def _without_storage(self, error: Exception) -> None:
         host = self._host
         what = f"{type(error).__name__}{why(error)}"
@@ -174,16 +221,54 @@ class SharedRefreshRun(RefreshRun):
         self._give_up(error, Instant(now.wall + wait, now.mono + wait), in_doubt=False)
 
 
+def check_lease(storage: object, settings: Settings) -> None:
+    """Raise ValueError if the storage's section may end while a refresh is under way in it."""
+    lease = getattr(storage, "lease", None)
+    needed = settings.deadline + 4 * settings.save_timeout  # to look, to write the journal, to post, to save, to leave
+    if isinstance(lease, int | float) and lease < needed:
+        raise ValueError(
+            f"the storage's lease of {lease:g} s is shorter than a refresh may take: make it {needed:g} s or more, or "
+            "the session's deadline= shorter"
+        )
+
+
+def doubt(record: Record, now: Instant, listen: float) -> tuple[RefreshUnavailable, Instant]:
+    """What the journal of a pair in doubt says, and from when on one try will tell.
+
+    A time to come is until when somebody listens for the answer. Nobody does so for longer than `listen` seconds: then
+    it is the clock of another machine that is wrong.
+    """
+    assert record.spending is not None
+    wait = record.spending - now.wall
+    if not 0 < wait <= listen:
+        why, wait = f"a process began to refresh at {clock(record.spending)} and ended before it had the answer", 0.0
+    else:
+        why = f"a process had no answer in time and listens for it until {clock(record.spending)}"
+    error = RefreshUnavailable(
+        f"{why}; the next refresh is a single try, which the server may refuse",
+        cause="in_doubt",
+        retry_at=now.wall + wait,
+    )
+    return error, Instant(now.wall + wait, now.mono + wait)
+
+
 def look(host: Host) -> None:
-    """The storage has told of a change: take it over, or if the record was lost, write it back."""
+    """The storage has told of a change: take it over. What was lost, or set back, is put right."""
     tokens = host.auth.tokens
     if tokens is None:
-        return
-    news = host.storage.news(tokens)
-    if news.kind == "absent":
+        _join(host)
+    elif not take(host, host.storage.news(tokens), tokens, None) and host.storage.is_behind(tokens):
         _write_back(host, tokens)
-    else:
-        take(host, news, tokens, None)
+
+
+def _join(host: Host) -> None:
+    """Nobody is signed in here: somebody may have signed in elsewhere."""
+    record = host.storage.newcomer()
+    if record is not None and record.tokens is not None:
+        tokens = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
+        if host.enter(tokens):
+            host.storage.adopt(tokens, record)
+            host.notify()
 
 
 def _write_back(host: Host, tokens: Tokens) -> None:
@@ -195,12 +280,8 @@ def _write_back(host: Host, tokens: Tokens) -> None:
     except TimeoutError:
         return  # somebody refreshes, and stores more than this
     try:
-        news = host.storage.news(tokens)
-        if news.kind == "absent":
-            still = lambda: host.auth.generation == tokens.generation  # noqa: E731
-            note_storage(host, tokens, host.storage.catch_up(tokens, still))
-        else:
-            take(host, news, tokens, None)
+        if not take(host, host.storage.news(tokens), tokens, None):
+            note_storage(host, tokens, host.storage.catch_up(tokens, still(host, tokens)))
     finally:
         host.storage.leave(section)
 
@@ -221,6 +302,7 @@ def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -
             accepted = host.conclude(refreshed, flight)
             if accepted:
                 host.storage.adopt(tokens, record)
+                note_storage(host, tokens, None)
             if flight is not None:
                 flight.land(*((tokens, None) if accepted else host.instead(spent.sign_in)))
             host.notify()
@@ -232,6 +314,7 @@ def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -
             tokens = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
             if host.enter(tokens):
                 host.storage.adopt(tokens, record)
+                note_storage(host, tokens, None)
                 host.notify()
         case _:
             return False

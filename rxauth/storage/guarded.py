@@ -41,12 +41,18 @@ class GuardedStorage:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._last: Latch | None = None
+        #: The end of the last call that took longer than it may.
+        self._late: Latch | None = None
         #: What the storage holds, as far as is known, and the pair that this is, if it is one of ours.
         self._stored: Key | None = None
         self._holds: Tokens | None = None
         #: The last of the numbers that all processes share, for each sign-in that was stored: none of them goes back,
-        #: and a sign-in that was stored, and is not any more, does not come back.
+        #: and a sign-in that was stored, and is not any more, does not come back. And the pair with the last of all.
         self._numbers: dict[str, int] = {}
+        self._last_numbered: Tokens | None = None
+        self._is_failing = False
+        #: Is a run still in the section, because the pair that it brought could not be saved yet?
+        self.is_keeping = False
         self._endpoint = endpoint if isinstance(endpoint, str) else ""
 
     @property
@@ -61,7 +67,7 @@ class GuardedStorage:
 
     def renew(self) -> None:
         """For the child of a fork, where nobody ends a call that was under way."""
-        self._lock, self._last = threading.Lock(), None
+        self._lock, self._last, self._late, self.is_keeping = threading.Lock(), None, None, False
 
     def load(self) -> Record | None:
         """The stored record. Raises what the storage raises."""
@@ -73,7 +79,7 @@ class GuardedStorage:
     def adopt(self, tokens: Tokens, record: Record) -> None:
         """This record is what is stored, and these are its tokens, under this session's own number."""
         self._stored, self._holds = record.key, tokens
-        self._numbers[record.sign_in] = record.generation
+        self._numbers[record.sign_in], self._last_numbered = record.generation, tokens
 
     def enter(self, wait: float) -> tuple[AbstractContextManager[None], Pending[None]]:
         """Begin to enter the section in which this process alone may refresh; the caller waits, and leaves it."""
@@ -83,6 +89,8 @@ class GuardedStorage:
 
     def leave(self, section: AbstractContextManager[None]) -> None:
         """Leave the section. A failure is logged: its lease ends by itself."""
+        if self._late is not None:
+            self._runtime.wait(self._late)  # a write that is late must not land in the section of another
         try:
             self._limited(lambda: section.__exit__(None, None, None))
         except Exception as error:
@@ -101,7 +109,7 @@ class GuardedStorage:
             if record.sign_in != tokens.sign_in:
                 # Unless ours was never stored, in the place of who was there before.
                 return News("other" if known else "nothing", record)
-            if _same(record.tokens, tokens):
+            if _text(record.tokens) == _text(tokens):
                 self.adopt(tokens, record)  # also when a save of ours came through after its time limit
                 return News("nothing", record)
             if record.generation > known or self._is_overtaken(tokens):
@@ -110,27 +118,37 @@ class GuardedStorage:
             self._stored, self._holds = record.key, None
             return News("nothing", record)
 
+    def newcomer(self) -> Record | None:
+        """The record of a sign-in that was not known here, if there is one. Raises what the storage raises."""
+        with self._turn():
+            record = self._load()
+            return record if record is not None and record.sign_in not in self._numbers else None
+
     def note_spending(self, tokens: Tokens, since: float | None, wanted: Callable[[], bool]) -> Exception | None:
         """Write into the journal that this pair is being spent, or (None) that it is not. Returns the error, if any."""
         with self._turn():
             return self._put(tokens, wanted, since)
+
+    def note_waiting(self, tokens: Tokens, until: float) -> Exception | None:
+        """Write into the journal of this pair until when its answer is waited for, if the sign-in is still stored."""
+        with self._turn():
+            is_stored = self._stored is not None and self._stored[0] == tokens.sign_in
+            return self._put(tokens, lambda: is_stored, until)
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have `changed` called when others change the record, where the storage can say so; returns how to stop."""
         return self._storage.watch(changed) if isinstance(self._storage, WatchedStorage) else lambda: None
 
     def is_behind(self, tokens: Tokens) -> bool:
-        """True unless this pair is what was stored last: its save failed, or somebody else's came after it.
-
-        Told by its text: two threads that take over what another process stored may have given it two numbers.
-        """
-        holds = self._holds
-        return holds is None or holds.sign_in != tokens.sign_in or not _same(holds, tokens)
+        """True unless this pair is what was stored last: its save failed, or somebody else's came after it."""
+        return not _is_ours(self._holds, tokens)
 
     def _is_overtaken(self, tokens: Tokens) -> bool:
-        """Is a pair stored that came to this session later than this one?"""
+        """Is a pair of this sign-in stored that came to this session later than this one?"""
         holds = self._holds
-        return holds is not None and holds.generation > tokens.generation and self.is_behind(tokens)
+        if holds is None or holds.sign_in != tokens.sign_in:
+            return False
+        return holds.generation > tokens.generation and self.is_behind(tokens)
 
     def save(self, tokens: Tokens, wanted: Callable[[], bool]) -> Exception | None:
         """Store the pair in the place of its sign-in's last one, or else of whatever there is.
@@ -157,21 +175,26 @@ class GuardedStorage:
                 return None
         if not wanted() or self._is_overtaken(tokens):
             return None
-        generation = self._numbers.get(sign_in, 0) + self.is_behind(tokens)
+        generation = self._numbers.get(sign_in, 0) + (not _is_ours(self._last_numbered, tokens))
         record = Record(sign_in, generation, tokens, account_of(tokens), self._endpoint, spending)
         try:
             if replaces is None and self._endpoint:
                 self._load()  # what it would take the place of may not be ours to remove
-            stored = self._limited(lambda: self._storage.save(record, replaces))
+            stored = self._ordered(lambda: self._storage.save(record, replaces))
         except Exception as error:
-            log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, why(error))
+            if not self._is_failing:  # the tries that follow say nothing new
+                log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, why(error))
+            self._is_failing = True
             return error
+        self._is_failing = False
         if stored:
             self.adopt(tokens, record)
         return None
 
-    def clear(self, sign_in: str, keep: Callable[[], Collection[str]] | None = None) -> Exception | None:
-        """Remove the sign-in's record. Returns the error, if it failed.
+    def clear(
+        self, sign_in: str, keep: Callable[[], Collection[str]] | None = None, *, again: bool = False
+    ) -> Exception | None:
+        """Remove the sign-in's record. Returns the error, if it failed, which is logged but for a try `again`.
 
         With `keep`, also what is stored of an earlier sign-in, whose place this one's pair could not take because its
         save failed: else the next start would sign in whoever was there before. `keep` are those that stay.
@@ -183,15 +206,22 @@ class GuardedStorage:
             if stored is not None and stored[0] == sign_in:
                 self._stored = self._holds = None
             try:
-                self._limited(lambda: self._storage.clear(sign_in))
+                self._ordered(lambda: self._storage.clear(sign_in))
             except Exception as error:
-                log.error(
-                    "rxauth: the tokens of a session that is over are still stored: %s%s",
-                    type(error).__name__,
-                    why(error),
-                )
+                if not again:
+                    what = f"{type(error).__name__}{why(error)}"
+                    log.error("rxauth: the tokens of a session that is over are still stored: %s", what)
                 return error
             return None
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """While the section is kept for a pair that could not be saved yet."""
+        self.is_keeping = True
+        try:
+            yield
+        finally:
+            self.is_keeping = False
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -206,17 +236,30 @@ class GuardedStorage:
             mine.set()
 
     def _load(self) -> Record | None:
-        return check_endpoint(self._limited(self._storage.load), self._endpoint)
+        return check_endpoint(self._ordered(self._storage.load), self._endpoint)
+
+    def _ordered(self, work: Callable[[], T]) -> T:
+        """A call whose time limit has run out still goes on, and may land on top of what comes after it: that waits."""
+        if self._late is not None and not self._runtime.wait(self._late, self._timeout):
+            raise TimeoutError("the token storage has not answered an earlier call yet")
+        return self._limited(work)
 
     def _limited(self, work: Callable[[], T]) -> T:
         pending = self._runtime.io(work, "rxauth-storage")
         if not self._runtime.wait(pending.done, self._timeout):
+            self._late = pending.done
             raise TimeoutError(f"the token storage did not answer in {self._timeout:g} s")
         return pending.result()
 
 
-def _same(ours: Tokens, theirs: Tokens) -> bool:
-    return (ours.access, ours.refresh) == (theirs.access, theirs.refresh)
+def _is_ours(known: Tokens | None, tokens: Tokens) -> bool:
+    """Are they the same pair of one sign-in?"""
+    return known is not None and known.sign_in == tokens.sign_in and _text(known) == _text(tokens)
+
+
+def _text(tokens: Tokens) -> tuple[str, str | None]:
+    """What a pair is known by: two threads that take over what is stored may have given it two numbers."""
+    return tokens.access, tokens.refresh
 
 
 def why(error: Exception) -> str:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from rxauth.errors import InvalidRecord, StorageError
+from rxauth.errors import InvalidRecord, SectionLost
 from rxauth.frames import concealed
 from rxauth.storage import codec
 from rxauth.storage.protocol import Key, Record
@@ -78,7 +78,7 @@ class RedisStorage:
     replica, or refuses; `InvalidRecord`, a kind of it, when what is stored can not be read, which is then left alone.
 
     One storage object is one holder of the section: give each session its own. A holder that stalls until its lease
-    has run out *and* another has entered can not save any more: `save` raises StorageError (false would mean that the
+    has run out *and* another has entered can not save any more: `save` raises SectionLost (false would mean that the
     stored pair is not the expected one, and the holder would go on and spend it). `clear` still works: a logout counts.
 
     The server needs a `maxmemory-policy` of noeviction, else it may forget the lock or the record; and persistence
@@ -109,6 +109,8 @@ class RedisStorage:
                 raise ValueError(f"{name} must be a positive number of seconds, got {seconds!r}")
         self._keys = Keys.of(key)
         self._wire = connect(client_or_url, timeout)
+        #: A session sees to it that this is longer than its refreshes may take.
+        self.lease = lease
         self._turns = Turns(self._wire, self._keys, lease)
         self._timeout = timeout
         self._tombstone = tombstone
@@ -131,7 +133,7 @@ class RedisStorage:
     def save(self, record: Record, replaces: Key | None = None) -> bool:
         """Store the record and return true, unless `replaces` is given and anything but that pair is stored.
 
-        Raises StorageError in a section that was entered by another one since, because its lease had run out.
+        Raises SectionLost in a section that was entered by another one since, because its lease had run out.
         """
 
         def decide(stored: Record | None) -> Record | None:
@@ -236,7 +238,7 @@ class RedisStorage:
             if answer == "stored":
                 return True
             if answer.startswith("fenced") and held is not None:
-                raise StorageError(
+                raise SectionLost(
                     f"the lease of this section of {self._where} has run out: it was number {held.number}, and number "
                     f"{answer.partition(' ')[2]} has entered since; nothing was written"
                 )

@@ -94,7 +94,8 @@ class Stage(Gatekeeper[AuthState]):
         self.storage: Any = Shelf()
         self.runtime: Any = StillTime(world.now)
         self._select, self._windows, self._closed = lambda auth: auth, settings.windows, False
-        self._known_fresh, self._inherited, self._lock = (None, 0.0, 0.0), "", threading.Lock()
+        self._known_fresh, self._lock = (None, 0.0, 0.0), threading.Lock()
+        self._inherited, self._known_as, self._reading = "", ("", ""), None
         self._steps = deque()
         self._unpublished = None
         self.world, self.answers = world, list[Answer]()
@@ -162,7 +163,7 @@ class Stage(Gatekeeper[AuthState]):
         self.left = caller
 
     def log_in(self) -> None:
-        Session._sign_in(self, lambda: None)  # type: ignore[arg-type]
+        Session._sign_in(self, lambda flight, who: LoginRun(self, flight, who, None).run)  # type: ignore[arg-type]
 
     def log_out(self) -> None:
         Session.logout(self)  # type: ignore[arg-type]

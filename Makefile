@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo demo-fleet test check storm bench bench-storage scale simulate mutate clean picture notebooks bench-inspector
+.PHONY: demo demo-fleet test check storm bench bench-storage scale simulate mutate clean picture notebooks bench-inspector fleet
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)
@@ -33,9 +33,13 @@ check: $(VENV)/.dev
 storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)
 	$(BIN)/python -m benchmarks.storm $(if $(PEERS),--peers $(VENV)-peers/bin/python) $(ARGS)
 
-# Seeded interleavings of the real session, on all cores: SEEDS=100000, or ARGS="--first 42 --seeds 1" to replay one.
+# Seeded interleavings of the real session, on all cores: SEEDS=100000, or ARGS="--world fleet --first 42 --seeds 1" to replay one.
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(ARGS)
+
+# Ten processes on one sign-in, twenty generations, ten times: STORAGE=file or redis, RUNS=10.
+fleet: $(VENV)/.dev
+	$(BIN)/python -m tests.storage.fleet --storage $(or $(STORAGE),file) --runs $(or $(RUNS),10) $(ARGS)
 
 # Breaks the heart of the library on purpose, in a folder `mutants`; tests/MUTANTS.md says what lives and why. Takes long.
 mutate: $(VENV)/.mutation

@@ -96,6 +96,7 @@ class Interleaving(Runtime):
 
     def wait(self, latch: Latch, timeout: float | None = None) -> bool:
         assert isinstance(latch, _Latch)
+        self._check(self._running)  # whoever dies must not be woken again
         if not latch.is_set():
             latch.waiting.append((self._running, self._running.turn))
             if timeout is not None:

@@ -1,170 +1,40 @@
 """Processes that share one sign-in, in a simulated world: who refreshes when, and what each hears of it, is chance.
 
 The sessions are the real ones, each in the place of a process, on the same `Interleaving`. They share a storage that
-fails and is slow, may be lost or tell of changes, and a server that rotates and takes a spent token for theft.
+fails, hangs, answers late, is set back or starts empty, and may tell of changes; and a server that rotates and takes a
+spent token for theft. Processes come, and are killed in the midst of whatever they do.
 """
 
 from __future__ import annotations
 
+import gc
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-import httpx
-
 from rxauth import Session, Tokens
-from rxauth.errors import NotSignedIn, RefreshRefused, RefreshUnavailable, RxAuthError, SessionChanged
-from rxauth.storage import Key, Record
+from rxauth.errors import NotSignedIn, RxAuthError, SessionChanged
 from tests.simulation.clock import Interleaving
+from tests.simulation.endpoint import KINDS, LIFE, Endpoint, Wire, user_of
+from tests.simulation.shelf import Handle, Shelf
 from tests.simulation.world import Violation
 
-LIFE = 60.0
+PAUSES = (0.0, 50.0, 54.0, 54.5, 55.0, 60.0, 60.1, 115.0)
 
 
-class Shelf:
-    """What is stored, for all processes."""
+class Process:
+    """One of the fleet."""
 
-    def __init__(self, time: Interleaving, dice: random.Random, wrong: list[str]) -> None:
-        self.time, self.dice, self.wrong = time, dice, wrong
-        self.record: Record | None = None
-        self.holder: Handle | None = None
-        self.handles: list[Handle] = []
-        self.faults = dice.choice((0.0, 0.1, 0.3))
-        self.watched = dice.random() < 0.6
-        self.numbers: dict[str, int] = {}
+    def __init__(self, world: FleetWorld, tokens: Tokens | None = None) -> None:
+        self.handle = Handle(world.shelf)
+        self.session: Session[Any] = Session(
+            Wire(world.server, self.handle), storage=self.handle, tokens=tokens, runtime=world.time
+        )
 
-    def put(self, record: Record | None, by: Handle | None) -> None:
-        if record is not None:
-            if record.generation < self.numbers.get(record.sign_in, 0):
-                self.wrong.append("the generation of a sign-in went back")
-            self.numbers[record.sign_in] = record.generation
-        self.record = record
-        for handle in self.handles:
-            if handle is not by and handle.changed is not None:
-                self.time.spawn(self._tell(handle), "a watcher")
-
-    def _tell(self, handle: Handle) -> Callable[[], None]:
-        late = self.dice.choice((0.0, 0.0, 0.2, 3.0))
-
-        def tell() -> None:
-            self.time.sleep(late)
-            if handle.changed is not None:
-                handle.changed()
-
-        return tell
-
-
-class Handle:
-    """One process's way to the shelf."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-        self.changed: Callable[[], None] | None = None
-        shelf.handles.append(self)
-
-    def load(self) -> Record | None:
-        self._call()
-        return self._shelf.record
-
-    def save(self, record: Record, replaces: Key | None = None) -> bool:
-        self._call()
-        stored = self._shelf.record
-        if replaces is not None and (stored is None or stored.tokens is None or stored.key != replaces):
-            return False
-        self._shelf.put(record, self)
-        return True
-
-    def clear(self, sign_in: str) -> None:
-        self._call()
-        stored = self._shelf.record
-        if stored is not None and stored.tokens is not None and stored.sign_in == sign_in:
-            self._shelf.put(replace(stored, tokens=None, spending=None), self)
-
-    @contextmanager
-    def exclusive(self, wait: float) -> Iterator[None]:
-        self._call()
-        shelf = self._shelf
-        end = shelf.time.now().mono + wait
-        while shelf.holder is not None:
-            if shelf.time.now().mono >= end:
-                raise TimeoutError("held by another process")
-            shelf.time.sleep(shelf.dice.choice((0.05, 0.5)))
-        shelf.holder = self
-        try:
-            yield
-        finally:
-            shelf.holder = None
-
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        if self._shelf.watched:
-            self.changed = changed
-        return self._unwatch
-
-    def _unwatch(self) -> None:
-        self.changed = None
-
-    def _call(self) -> None:
-        shelf = self._shelf
-        shelf.time.sleep(shelf.dice.choice((0.0, 0.0, 0.0, 0.1, 0.5)))
-        if shelf.dice.random() < shelf.faults:
-            raise OSError("no route to the storage")
-
-
-class Endpoint:
-    """A token server that rotates, detects reuse, and loses answers in some worlds."""
-
-    def __init__(self, time: Interleaving, dice: random.Random, wrong: list[str]) -> None:
-        self.time, self.dice, self.wrong = time, dice, wrong
-        self.kinds = dice.choice((("ok",), ("ok", "ok", "503", "unreachable"), ("ok",) * 9 + ("503", "lost")))
-        self.number = 0
-        self.posting = ""
-        self.current: dict[str, str] = {}
-        self.spent: set[str] = set()
-        self.lost: set[str] = set()
-        self.over: set[str] = set()
-
-    def issue(self, user: str) -> dict[str, Any]:
-        self.number += 1
-        self.current[user] = f"{user}/{self.number}"
-        return {"access_token": f"a-{self.current[user]}", "refresh_token": self.current[user], "expires_in": LIFE}
-
-    def login(self) -> dict[str, Any]:
-        self.time.sleep(self.dice.choice((0.0, 0.3)))
-        return self.issue(f"user{self.number + 1}")
-
-    def logout(self, tokens: Tokens) -> None:
-        self.over.add(user_of(tokens))
-
-    def __call__(self, tokens: Tokens) -> Any:
-        token, user = tokens.refresh or "", user_of(tokens)
-        if self.posting == user:
-            self.wrong.append("two processes posted at once")
-        if token in self.spent and token not in self.lost:
-            self.wrong.append("a spent refresh token was posted again")
-        self.posting = user
-        try:
-            self.time.sleep(self.dice.choice((0.0, 0.1, 2.0)))
-            return self._answer(token, user)
-        finally:
-            self.posting = ""
-
-    def _answer(self, token: str, user: str) -> Any:
-        kind = self.dice.choice(self.kinds)
-        if kind == "503":
-            raise RefreshUnavailable("503", status_code=503)
-        if kind == "unreachable":
-            raise httpx.ConnectError("refused")
-        if token in self.spent or user in self.over:
-            self.over.add(user)
-            raise RefreshRefused(status_code=400)
-        self.spent.add(token)
-        answer = self.issue(user)
-        if kind == "lost":
-            self.lost.add(token)
-            raise httpx.ReadError("reset")
-        return answer
+    @property
+    def refresh(self) -> str | None:
+        tokens = self.session.auth.tokens
+        return tokens.refresh if tokens is not None else None
 
 
 class FleetWorld:
@@ -175,9 +45,14 @@ class FleetWorld:
         self.time = Interleaving(dice, eagerness=dice.choice((0.2, 0.5, 0.8)))
         self.wrong: list[str] = []
         self.shelf = Shelf(self.time, dice, self.wrong)
-        self.server = Endpoint(self.time, dice, self.wrong)
-        self.sessions: list[Session[Any]] = []
-        self.left = 0
+        kinds = dice.choice(KINDS)
+        if "late" in kinds and self.shelf.has_lease:
+            self.shelf.faults = 0.0  # a lease that runs out before anybody could be told to wait longer
+        self.server = Endpoint(self.time, dice, self.wrong, kinds)
+        self.fleet: list[Process] = []
+        #: How often somebody left of his own will, or came; and was the last record forgotten?
+        self.logouts = self.logins = self.kills = 0
+        self.forgotten = self.has_faults = False
         self.asked = self.told = 0
 
     @property
@@ -185,118 +60,154 @@ class FleetWorld:
         return hash(tuple(self.time.choices))
 
     def run(self) -> None:
+        gc.disable()  # it would choose by itself when to run what depends on the end of an object
         try:
             self._begin()
             for _ in range(self.dice.randrange(4, 16)):
-                act = self.dice.choice((self._ask,) * 6 + (self._refuse,) * 2 + (self._rarely,))
+                act = self.dice.choice((self._ask,) * 6 + (self._refuse,) * 2 + (self._rarely,) * 2)
                 self.time.spawn(self._at(act), act.__name__)
             self.time.advance(400)
             self._recover()
         finally:
             self.time.end()
+            gc.enable()
 
     def _begin(self) -> None:
         faults, self.shelf.faults = self.shelf.faults, 0.0
         pair = Tokens.from_response(self.server.issue("ada"), received=self.time.now())
         for number in range(self.dice.choice((2, 2, 3, 5))):
-            given = pair if number == 0 else None
-            self.time.spawn(lambda given=given: self.sessions.append(self._start(given)), "a process")
+            self._start(pair if number == 0 else None)
             self.time.advance(10)
-        self.shelf.faults = faults
+        self.shelf.faults, self.has_faults = faults, faults > 0
 
-    def _start(self, tokens: Tokens | None) -> Session[Any]:
-        return Session(self.server, tokens=tokens, storage=Handle(self.shelf), runtime=self.time)
+    def _start(self, tokens: Tokens | None = None) -> None:
+        self.time.spawn(lambda: self.fleet.append(Process(self, tokens)), "a process")
 
-    def _at(self, act: Callable[[Session[Any]], None]) -> Callable[[], None]:
-        pause, session = (
-            self.dice.choice((0.0, 50.0, 54.0, 54.5, 55.0, 60.0, 60.1, 115.0)),
-            self.dice.choice(self.sessions),
-        )
+    def _at(self, act: Callable[[Process], None]) -> Callable[[], None]:
+        pause, number = self.dice.choice(PAUSES), self.dice.randrange(len(self.fleet))
 
         def live() -> None:
             self.time.sleep(pause)
-            act(session)
+            process = self.fleet[number]
+            if not process.handle.is_dead:
+                act(process)
 
         return live
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
-    def _ask(self, session: Session[Any]) -> None:
-        self._wait(session.fresh())
+    def _ask(self, process: Process) -> None:
+        self._wait(process, process.session.fresh())
 
-    def _refuse(self, session: Session[Any]) -> None:
-        self._wait(session.replace())
+    def _refuse(self, process: Process) -> None:
+        self._wait(process, process.session.replace())
 
-    def _wait(self, single: Any) -> None:
+    def _wait(self, process: Process, single: Any) -> None:
         self.asked += 1
         try:
             single.run()
         except (NotSignedIn, SessionChanged) as error:
-            if not (self.left or self.server.lost):
+            if not self._may_be_over:
                 self.wrong.append(f"signed out for nothing: {error}")
         except RxAuthError as error:
-            if not (self.shelf.faults or "503" in self.server.kinds):
+            if not (self.has_faults or self.kills or set(self.server.kinds) != {"ok"}):
                 self.wrong.append(f"failed for nothing: {error!r}")
         self.told += 1
 
-    def _rarely(self, session: Session[Any]) -> None:
-        what = self.dice.choice(("logout", "login", "lose"))
-        if what == "lose":
-            self._lose()
-            return
-        self.left += 1
-        try:
-            (session.logout() if what == "logout" else session.login()).run()
-        except RxAuthError:
-            pass
+    def _rarely(self, process: Process) -> None:
+        acts = (self._log_out, self._log_in, self._forget, self._fall, self._kill, lambda _: self._start())
+        self.dice.choice(acts)(process)
 
-    def _lose(self) -> None:
-        """Lose the record; not while somebody sleeps with a spent pair, of which nobody could tell him any more."""
+    def _log_out(self, process: Process) -> None:
+        self.logouts += 1
+        process.session.logout().run()
+
+    def _log_in(self, process: Process) -> None:
+        self.logins += 1
+        try:
+            process.session.login().run()
+        except RxAuthError as error:
+            if self.logins + self.logouts == 1 and not process.handle.is_dead:
+                self.wrong.append(f"a login failed: {error!r}")
+
+    def _forget(self, _: Process) -> None:
+        """Start the store anew, empty or with the record of before; not while somebody sleeps with a spent pair, of
+        which nobody could tell him any more."""
         record = self.shelf.record
-        if record is None or record.tokens is None or record.spending is not None:
+        if record is None or record.tokens is None or record.spending is not None or not self.shelf.is_free:
             return
-        if all(_refresh(session.auth.tokens) == _refresh(record.tokens) for session in self.sessions):
-            self.shelf.put(None, None)
+        if all(process.refresh == record.tokens.refresh for process in self._living):
+            before = self.shelf.before
+            ours = before is not None and before.sign_in == record.sign_in and before.tokens is not None
+            self.forgotten = True
+            self.shelf.set_back(before if ours and self.dice.random() < 0.5 else None)
+
+    def _fall(self, _: Process) -> None:
+        """Nobody reaches the store for some time."""
+        self.has_faults = True
+        self.shelf.down_until = self.time.now().mono + self.dice.choice((1.0, 5.0, 20.0))
+
+    def _kill(self, process: Process) -> None:
+        """kill -9. What a server has answered to him is lost, unless it is stored or another one has it."""
+        if len(self._living) == 1:
+            return
+        self.kills += 1
+        process.handle.is_dead = True
+        process.handle.unwatch()
+        self.server.posting.clear()
+        stored = self.shelf.record.tokens if self.shelf.record is not None else None
+        known = {stored.refresh if stored is not None else None, *(other.refresh for other in self._living)}
+        self.server.lost |= {spent for spent, brought in self.server.spent.items() if brought not in known}
+
+    @property
+    def _living(self) -> list[Process]:
+        return [process for process in self.fleet if not process.handle.is_dead]
+
+    @property
+    def _may_be_over(self) -> bool:
+        return bool(self.logouts or self.logins or self.server.lost or (self.forgotten and self.kills))
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def _recover(self) -> None:
+        """The faults stop: every session recovers, or has told its user why not."""
         self.shelf.faults, self.server.kinds = 0.0, ("ok",)
         self.time.advance(4000)
         for _ in range(3):  # a login that could not be saved is heard of after its next refresh
             ends: list[Tokens | RxAuthError] = []
-            for session in self.sessions:
-                self.time.spawn(lambda session=session: ends.append(_end(session)), "the last caller")
+            for process in self._living:
+                self.time.spawn(_asking(process.session, ends), "the last caller")
                 self.time.advance(5)
             self.time.advance(LIFE)
         self._check(ends)
 
     def _check(self, ends: list[Tokens | RxAuthError]) -> None:
         wrong = self.wrong + self.time.crashes
-        if self.told < self.asked or len(ends) < len(self.sessions):
+        pairs = [end for end in ends if isinstance(end, Tokens)]
+        if self.told < self.asked - self.kills or len(ends) < len(self._living):
             wrong.append("a caller waits for ever")
-        pairs = {end.refresh for end in ends if isinstance(end, Tokens)}
-        if len(pairs) > 1:
-            wrong.append(f"the processes ended with different pairs: {sorted(map(str, pairs))}")
-        for end in ends:
-            if isinstance(end, Tokens) and end.refresh != self.server.current[user_of(end)]:
-                wrong.append("a pair that had arrived was lost")
-            if not isinstance(end, Tokens) and not (self.left or self.server.lost):
-                wrong.append(f"signed out for nothing: {end!r}")
+        if len({pair.refresh for pair in pairs}) > 1:
+            wrong.append(f"the processes ended with different pairs: {sorted(str(pair.refresh) for pair in pairs)}")
+        if any(pair.refresh != self.server.current[user_of(pair)] for pair in pairs):
+            wrong.append("a pair that had arrived was lost")
+        if len(pairs) < len(ends) and not self._may_be_over:
+            wrong.append(f"signed out for nothing: {[end for end in ends if not isinstance(end, Tokens)]!r}")
+        if any(not isinstance(end, Tokens | NotSignedIn) for end in ends):
+            wrong.append(f"it does not recover: {ends!r}")
+        if self.logouts and pairs and not (self.logins or self.kills or self.forgotten or self.has_faults):
+            wrong.append("a logout did not end it everywhere")
+        record = self.shelf.record
+        if pairs and (record is None or record.tokens is None or record.tokens.refresh != pairs[0].refresh):
+            wrong.append("what is stored is not the current pair")
         if wrong:
             raise Violation(wrong[0])
 
 
-def _end(session: Session[Any]) -> Tokens | RxAuthError:
-    try:
-        return session.fresh().run()
-    except RxAuthError as error:
-        return error
+def _asking(session: Session[Any], ends: list[Tokens | RxAuthError]) -> Callable[[], None]:
+    def ask() -> None:
+        try:
+            ends.append(session.fresh().run())
+        except RxAuthError as error:
+            ends.append(error)
 
-
-def _refresh(tokens: Tokens | None) -> str | None:
-    return tokens.refresh if tokens is not None else None
-
-
-def user_of(tokens: Tokens) -> str:
-    return (tokens.refresh or "").partition("/")[0]
+    return ask

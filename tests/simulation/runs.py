@@ -14,10 +14,16 @@ from dataclasses import dataclass, field
 from multiprocessing.sharedctypes import Synchronized
 from typing import TextIO
 
+from tests.simulation.fleet import FleetWorld
 from tests.simulation.world import World
 
+#: What a seed may bring about: one session, or a fleet of them on one storage.
+WORLDS: dict[str, type[World | FleetWorld]] = {"session": World, "fleet": FleetWorld}
 #: So many seeds are handed to a process at a time.
 PART = 50
+
+
+Part = tuple[range, str, bool]
 
 
 @dataclass
@@ -36,11 +42,11 @@ class Tally:
         self.schedules |= other.schedules
 
 
-def live(seeds: range, *, until_violation: bool = False) -> Tally:
-    """Live through these seeds, here and one after the other."""
+def live(seeds: range, kind: str = "session", *, until_violation: bool = False) -> Tally:
+    """Live through these seeds of a kind of world, here and one after the other."""
     tally = Tally()
     for seed in seeds:
-        world = World(seed)
+        world = WORLDS[kind](seed)
         try:
             world.run()
         except AssertionError as violation:
@@ -54,11 +60,11 @@ def live(seeds: range, *, until_violation: bool = False) -> Tally:
     return tally
 
 
-def run(seeds: range, jobs: int, *, until_violation: bool = False, tell: Callable[[Tally], None]) -> Tally:
+def run(seeds: range, kind: str, jobs: int, *, until_violation: bool, tell: Callable[[Tally], None]) -> Tally:
     """Live through the seeds in so many processes; `tell` is called with what there is so far. Ctrl-C ends it early."""
     tally = Tally()
     starts = range(seeds.start, seeds.stop, PART)
-    parts = [(range(start, min(start + PART, seeds.stop)), until_violation) for start in starts]
+    parts = [(range(start, min(start + PART, seeds.stop)), kind, until_violation) for start in starts]
     try:
         for part in _everywhere(parts, min(jobs, len(parts))):
             tally.add(part)
@@ -92,7 +98,7 @@ def progress(out: TextIO, total: int) -> Callable[[Tally], None]:
     return tell if out.isatty() else lambda tally: None
 
 
-def _everywhere(parts: list[tuple[range, bool]], jobs: int) -> Iterator[Tally]:
+def _everywhere(parts: list[Part], jobs: int) -> Iterator[Tally]:
     if jobs <= 1:
         _prepare()
         yield from map(_live_part, parts)
@@ -102,9 +108,9 @@ def _everywhere(parts: list[tuple[range, bool]], jobs: int) -> Iterator[Tally]:
         yield from pool.imap_unordered(_live_part, parts)
 
 
-def _live_part(part: tuple[range, bool]) -> Tally:
-    seeds, until_violation = part
-    return live(seeds, until_violation=until_violation)
+def _live_part(part: Part) -> Tally:
+    seeds, kind, until_violation = part
+    return live(seeds, kind, until_violation=until_violation)
 
 
 def _begin_worker(number: Synchronized[int]) -> None:

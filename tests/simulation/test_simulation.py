@@ -11,7 +11,8 @@ import pytest
 
 from tests.simulation.runs import live
 
-SEEDS, PART = 3_000, 250
+#: How many seeds of each world, and how many to a test.
+SEEDS, PART = {"session": 3_000, "fleet": 750}, 250
 
 
 @pytest.fixture(autouse=True)
@@ -19,18 +20,21 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL", "rxauth")  # faults are logged, and they happen on purpose
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, PART))
-def test_no_interleaving_violates_an_invariant(first: int) -> None:
-    for seed, violation in live(range(first, first + PART)).violations:
-        pytest.fail(f"seed {seed}: {violation}; replay it with make simulate ARGS='--first {seed} --seeds 1'")
+@pytest.mark.parametrize(("kind", "first"), [(kind, first) for kind in SEEDS for first in range(0, SEEDS[kind], PART)])
+def test_no_interleaving_violates_an_invariant(kind: str, first: int) -> None:
+    for seed, violation in live(range(first, first + PART), kind).violations:
+        again = f"make simulate ARGS='--world {kind} --first {seed} --seeds 1'"
+        pytest.fail(f"seed {seed} of the {kind}: {violation}; replay it with {again}")
 
 
-def test_the_same_seed_makes_the_same_choices() -> None:
-    assert live(range(20)).schedules == live(range(20)).schedules
+@pytest.mark.parametrize("kind", SEEDS)
+def test_the_same_seed_makes_the_same_choices(kind: str) -> None:
+    assert live(range(20), kind).schedules == live(range(20), kind).schedules
 
 
-def test_the_same_seed_makes_the_same_choices_in_another_process() -> None:
-    ask = "from tests.simulation.runs import live; print(sorted(live(range(20)).schedules))"
+@pytest.mark.parametrize("kind", SEEDS)
+def test_the_same_seed_makes_the_same_choices_in_another_process(kind: str) -> None:
+    ask = f"from tests.simulation.runs import live; print(sorted(live(range(20), {kind!r}).schedules))"
     for hashes in ("0", "12345"):
         told = subprocess.run(
             [sys.executable, "-c", ask],
@@ -40,4 +44,4 @@ def test_the_same_seed_makes_the_same_choices_in_another_process() -> None:
             text=True,
             check=True,
         )
-        assert told.stdout.strip() == str(sorted(live(range(20)).schedules))
+        assert told.stdout.strip() == str(sorted(live(range(20), kind).schedules))

@@ -32,7 +32,7 @@ from rxauth.testing.desk import is_refresh
 #: Between two calls of one process, in seconds.
 PAUSE = 0.02
 #: For how long a process may be at its last call, and a fleet at one generation more than the tokens live, in seconds.
-LAST_CALL, PATIENCE = 30.0, 10.0
+LAST_CALL, PATIENCE = 60.0, 60.0
 
 
 @dataclass(slots=True)

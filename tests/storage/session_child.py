@@ -17,22 +17,27 @@ import httpx
 
 from rxauth import Session, simplejwt
 from rxauth.actions import Refresh
+from rxauth.errors import RxAuthError
 from rxauth.storage import Key, Record
 from rxauth.storage.file import FileStorage
+from rxauth.storage.redis import RedisStorage
 from tests.kit import Caller
 from tests.storage.storage_kit import become_nobody, until
 
 
 def refresh() -> None:
-    """For each line of stdin, a step, a path and a URL: a process that refreshes until it comes to that step, where it
-    says its process id and waits to be killed. "anywhere" is when it begins, and that one does not wait."""
+    """For each line of stdin, a step, a path (or a Redis, its key and the lease) and a URL: a process that refreshes
+    until it comes to that step, where it says its process id and waits to be killed. "anywhere" is when it begins, and
+    that one does not wait."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         if os.fork() == 0:
             signal.alarm(30)  # in case that nobody does
-            step, path, url = json.loads(line)
+            step, place, url, settings = json.loads(line)
             stop = Stop(step)
-            session = Session(simplejwt(url, transport=StoppingWire(stop)), storage=StoppingFile(path, stop))
+            storage: Any = StoppingFile(place) if isinstance(place, str) else StoppingRedis(*place[:2], lease=place[2])
+            storage.stop = stop
+            session = Session(simplejwt(url, transport=StoppingWire(stop)), storage=storage, **settings)
             stop.is_armed = True
             stop("anywhere", wait=0.0)
             session.fresh().run()
@@ -51,38 +56,46 @@ class Stop:
             time.sleep(wait)
 
 
-class StoppingFile(FileStorage):
-    def __init__(self, path: str, stop: Stop) -> None:
-        super().__init__(path)
-        self._stop = stop
+class Stopping:
+    """A storage that stops its process before and after what it does."""
+
+    stop: Stop
 
     def load(self) -> Record | None:
-        found = super().load()
-        self._stop("after reading")
+        found: Record | None = super().load()  # type: ignore[misc]
+        self.stop("after reading")
         return found
 
     def save(self, record: Record, replaces: Key | None = None) -> bool:
         what = "the pair" if record.spending is None else "the journal"
-        self._stop(f"before saving {what}")
+        self.stop(f"before saving {what}")
         original = os.replace
 
         def replaced(old: Any, new: Any) -> None:
-            self._stop(f"in the midst of saving {what}")
+            self.stop(f"in the midst of saving {what}")
             original(old, new)
 
         os.replace = replaced
-        saved = super().save(record, replaces)
+        saved: bool = super().save(record, replaces)  # type: ignore[misc]
         os.replace = original
-        self._stop(f"after saving {what}")
+        self.stop(f"after saving {what}")
         return saved
 
     @contextmanager
     def exclusive(self, wait: float) -> Iterator[None]:
-        self._stop("before the section")
-        with super().exclusive(wait):
-            self._stop("in the section")
+        self.stop("before the section")
+        with super().exclusive(wait):  # type: ignore[misc]
+            self.stop("in the section")
             yield
-            self._stop("before leaving")
+            self.stop("before leaving")
+
+
+class StoppingFile(Stopping, FileStorage):
+    pass
+
+
+class StoppingRedis(Stopping, RedisStorage):
+    pass
 
 
 class StoppingWire(httpx.HTTPTransport):
@@ -188,6 +201,56 @@ class SpoilingWire(httpx.HTTPTransport):
         return f"pair {number}, generation {found.generation}{', being spent' if found.spending is not None else ''}"
 
 
+def host(url: str, server: str, settings: str) -> None:
+    """A session whose tokens are in Redis, that does what the lines of stdin say, and says how it is after each.
+
+    `server` is a Unix socket. After "refresh and wait" it says "answered" when the server has, and goes on at a line.
+    """
+    wire = HaltingWire(server)
+    session = Session(
+        simplejwt("http://localhost", transport=wire), storage=RedisStorage(url, lease=15.0), **json.loads(settings)
+    )
+
+    def say(**more: Any) -> None:
+        auth = session.auth
+        print(json.dumps({"status": auth.status, "storage": auth.storage, **more}), flush=True)
+
+    for line in sys.stdin:
+        what, before = line.strip(), session.auth.tokens
+        wire.halts = what == "refresh and wait"
+        try:
+            match what:
+                case "log in":
+                    tokens = session.login(username="ada", password="lovelace").run()
+                case "call":
+                    tokens = session.fresh().run()
+                case "be refused" | "refresh and wait":
+                    tokens = session.replace().run()
+                case "explain":
+                    print(json.dumps(session.explain()), flush=True)
+                    continue
+        except RxAuthError as error:
+            say(error=type(error).__name__, cause=str(getattr(error, "cause", "")))
+        else:
+            say(access=tokens.access, new=tokens is not before)
+
+
+class HaltingWire(httpx.HTTPTransport):
+    """To a Unix socket; where it `halts`, it says that there is an answer, and waits for a line."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(uds=server)
+        self.halts = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        response.read()
+        if self.halts:
+            print(json.dumps("answered"), flush=True)
+            sys.stdin.readline()
+        return response
+
+
 def forked(path: str, url: str) -> None:
     """A session whose tokens are stale, and its copy in a forked child; each says which new tokens it has."""
     session = Session(simplejwt(url), storage=FileStorage(path))
@@ -199,4 +262,4 @@ def forked(path: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    {what.__name__: what for what in (refresh, trouble, forked)}[sys.argv[1]](*sys.argv[2:])
+    {what.__name__: what for what in (refresh, trouble, host, forked)}[sys.argv[1]](*sys.argv[2:])

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,11 @@ def record(generation: int = 1, sign_in: str = "mine", **how: Any) -> Record:
     return Record(sign_in, generation, tokens, **how)
 
 
-def start(*words: object, program: Path = CHILD, **environment: str) -> subprocess.Popen[str]:
-    """Another process: see file_child.py and session_child.py for what it can do."""
-    command = [sys.executable, str(program), *map(str, words)]
+def start(
+    *words: object, program: Path = CHILD, inside: Sequence[str] = (), **environment: str
+) -> subprocess.Popen[str]:
+    """Another process: see file_child.py and session_child.py for what it can do. `inside`: a command that runs it."""
+    command = [*inside, sys.executable, str(program), *map(str, words)]
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)

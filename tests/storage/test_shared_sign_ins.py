@@ -10,6 +10,7 @@ import signal
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rxauth import Session, simplejwt
 from rxauth.errors import SessionExpired
 from rxauth.storage import Record
 from rxauth.storage.file import FileStorage
+from rxauth.storage.redis import RedisStorage
 from rxauth.testing import TokenServer
 from rxauth.testing.faults import never
 from tests.kit import Caller
@@ -73,11 +75,12 @@ class Doomed:
     def __init__(self) -> None:
         self._process = start("refresh", program=WITH_A_SESSION)
 
-    def stop(self, step: str, path: Path, url: str) -> int:
+    def stop(self, step: str, place: Path | tuple[str, str, float], url: str, **settings: float) -> int:
         """Have one that is about to be at this step; returns its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps([step, str(path), url]), file=self._process.stdin, flush=True)
+        where = str(place) if isinstance(place, Path) else place
+        print(json.dumps([step, where, url, settings]), file=self._process.stdin, flush=True)
         said, _, _ = select.select([self._process.stdout], [], [], 20.0)
         assert said, f"no process came to this: {step}"
         return int(self._process.stdout.readline())
@@ -145,6 +148,47 @@ class TestKilledInTheMidstOfARefresh:
             ended_within(1.5, waiting)
             assert waiting.error is not None
             assert (third.auth.status, server.posts) == ("signed_out", 2)
+
+
+def test_on_redis_the_others_go_on_when_the_lease_of_who_was_killed_has_ended(
+    doomed: Doomed, redis_server: Any, tmp_path: Path
+) -> None:
+    """All steps at once, each with a sign-in and a server of its own, for each waits for a lease."""
+    lease, numbers = 8.0, {"deadline": 4.0, "save_timeout": 1.0}
+    steps = [step for step in (*BEFORE_THE_POST, *WITH_THE_ANSWER, *SAVED) if "midst" not in step]
+    with ExitStack() as open_:
+        runs = []
+        for number, step in enumerate(steps):
+            key = f"{tmp_path.name}-{number}"
+            server = open_.enter_context(TokenServer(reuse="allow"))
+            storage = open_.enter_context(closing(RedisStorage(redis_server.url, key, lease=lease)))
+            how = {"storage": storage, "tokens": expired(server), **numbers}
+            other = open_.enter_context(Session(simplejwt(server.url), **how))
+            process = doomed.stop(step, (redis_server.url, key, lease), server.url, **numbers)
+            os.kill(process, signal.SIGKILL)
+            runs.append((step, server, storage, other, Insistent(other)))
+        until(lambda: all(caller.has_tokens() for *_, caller in runs), "all go on", 4 * lease)
+        for step, server, storage, other, _ in runs:
+            posted = 2 if step in WITH_THE_ANSWER else 1
+            assert (step, server.posts, server.reuses) == (step, posted, posted - 1)
+            record = storage.load()
+            assert record is not None
+            assert record.tokens is not None
+            tokens = other.fresh().run()
+            assert (step, record.generation, record.spending) == (step, 2, None)
+            assert (record.tokens.access, record.tokens.refresh) == (tokens.access, server.current_refresh)
+
+
+class Insistent:
+    """Asks until it has tokens: who waits for longer than its deadline is told so."""
+
+    def __init__(self, session: Session[Any]) -> None:
+        self._session, self._caller = session, Caller(session.fresh())
+
+    def has_tokens(self) -> bool:
+        if self._caller.error is not None:
+            self._caller = Caller(self._session.fresh())
+        return self._caller.value is not None
 
 
 class TestAFileThatCanNotBeWritten:

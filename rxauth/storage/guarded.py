@@ -51,6 +51,9 @@ class GuardedStorage:
         self._numbers: dict[str, int] = {}
         self._last_numbered: Tokens | None = None
         self._is_failing = False
+        #: Whose record was there when a sign-in was about to be stored for the first time: that may have worked,
+        #: although it was said to have failed, and then anybody else came later.
+        self._found: dict[str, str] = {}
         #: Is a run still in the section, because the pair that it brought could not be saved yet?
         self.is_keeping = False
         self._endpoint = endpoint if isinstance(endpoint, str) else ""
@@ -108,7 +111,8 @@ class GuardedStorage:
                 return News("over" if known or record.sign_in == tokens.sign_in else "nothing", record)
             if record.sign_in != tokens.sign_in:
                 # Unless ours was never stored, in the place of who was there before.
-                return News("other" if known else "nothing", record)
+                is_later = known or self._found.get(tokens.sign_in, record.sign_in) != record.sign_in
+                return News("other" if is_later else "nothing", record)
             if _text(record.tokens) == _text(tokens):
                 self.adopt(tokens, record)  # also when a save of ours came through after its time limit
                 return News("nothing", record)
@@ -178,8 +182,9 @@ class GuardedStorage:
         generation = self._numbers.get(sign_in, 0) + (not _is_ours(self._last_numbered, tokens))
         record = Record(sign_in, generation, tokens, account_of(tokens), self._endpoint, spending)
         try:
-            if replaces is None and self._endpoint:
-                self._load()  # what it would take the place of may not be ours to remove
+            if replaces is None and (self._endpoint or self.is_exclusive):
+                found = self._load()  # what it would take the place of may not be ours to remove
+                self._found.setdefault(sign_in, found.sign_in if found is not None else "")
             stored = self._ordered(lambda: self._storage.save(record, replaces))
         except Exception as error:
             if not self._is_failing:  # the tries that follow say nothing new

@@ -99,7 +99,7 @@ class Handle:
             return self._shelf.record
 
     def save(self, record: Record, replaces: Key | None = None) -> bool:
-        with self._call(first=record.generation == 1):
+        with self._call():
             stored = self._shelf.record
             if self._turn is not None and self._turn.is_followed:
                 raise SectionLost("somebody else has entered")
@@ -155,15 +155,13 @@ class Handle:
             self._shelf.time.sleep(1e9)
 
     @contextmanager
-    def _call(self, *, first: bool = False) -> Iterator[None]:
+    def _call(self) -> Iterator[None]:
         shelf, dice = self._shelf, self._shelf.dice
         self.live()
         shelf.time.sleep(dice.choice((0.0, 0.0, 0.0, 0.1, 0.5)))
         down = shelf.time.now().mono < shelf.down_until
         fault = dice.choice(FAULTS) if down or dice.random() < shelf.faults else ""
-        # A login that is stored and said not to be is one that others go on with, and its own process can not tell
-        # from one that was never stored.
-        if fault == "fails" or (fault == "is lost" and first):
+        if fault == "fails":
             raise OSError("no route to the storage")
         if isinstance(fault, float):
             shelf.time.sleep(fault)

@@ -552,3 +552,25 @@ def test_a_pair_that_was_adopted_is_stored() -> None:
     fleet.time.advance(10)
     fleet.sessions[1].fresh().run()
     assert (fleet.sessions[1].auth.storage, fleet.server.posts) == ("ok", 1)
+
+
+def test_a_login_that_was_stored_although_that_failed_does_not_overwrite_who_came_later() -> None:
+    """Found by the simulation: others had gone on with it, and its own process thought that it was never stored."""
+    fleet = Fleet(2, life=200)
+    fleet.board.after_save = lambda record: fleet.board.fail_once()
+    fleet.sessions[1].sign_in(pair(fleet.time, 300, age=301, name="bob")).run()
+    assert fleet.sessions[1].auth.storage == "failing"
+    fleet.sessions[0].sign_in(pair(fleet.time, 300, name="eve")).run()
+    with pytest.raises(SessionChanged):
+        fleet.sessions[1].fresh().run()
+    assert fleet.sessions[1].fresh().run().access == "access-eve"
+    assert fleet.server.posts == 0
+
+
+def test_a_login_that_was_never_stored_takes_the_place_of_who_was_there_before() -> None:
+    fleet = Fleet(2, life=200)
+    fleet.board.broken = {"save"}
+    fleet.sessions[1].sign_in(pair(fleet.time, 300, age=301, name="bob")).run()
+    fleet.board.broken = set()
+    assert fleet.sessions[1].fresh().run().access == "access-1"
+    assert fleet.server.posted == ["refresh-bob"]

@@ -24,6 +24,7 @@ class Board(MemoryStorage):
         self.calls: list[str] = []
         self.history: list[Record | None] = []
         self.before_save: Callable[[Record], None] = lambda record: None
+        self.after_save: Callable[[Record], None] = lambda record: None
 
     def load(self) -> Record | None:
         self._call("load")
@@ -35,7 +36,13 @@ class Board(MemoryStorage):
         saved = super().save(record, replaces)
         if saved:
             self.history.append(record)
+        self.after_save(record)
         return saved
+
+    def fail_once(self) -> None:
+        """For `after_save`: it is stored, and said not to be."""
+        self.after_save = lambda record: None
+        raise OSError(5, "Input/output error")
 
     def clear(self, sign_in: str) -> None:
         self._call("clear")

@@ -149,16 +149,6 @@ class TestSlowServer:
             with storage.exclusive(60.0):
                 pass
 
-    @every_client
-    def test_a_server_that_does_not_answer_is_a_clear_error_in_time(self, server: Server, how: str) -> None:
-        with storing(client_of(server, how), timeout=0.2) as storage:
-            storage.load()
-            server.client.client_pause(5000)
-            for call in calls(storage):
-                with pytest.raises(StorageError, match="does not answer") as raised:
-                    call()
-                assert_no_secret(raised.value)
-
     def test_a_short_pause_is_sat_out(self, server: Server) -> None:
         for how in CLIENTS:
             with storing(client_of(server, how), timeout=30.0) as storage:

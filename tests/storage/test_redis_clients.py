@@ -78,18 +78,22 @@ class TestClients:
         asking = redis_server.client
 
         def connections() -> int:
-            return int(asking.info("clients")["connected_clients"])
+            return sum(connection["name"] == "of-the-storage" for connection in asking.client_list())
 
-        before = connections()
-        storage = RedisStorage(client_of(redis_server, how))
+        client = client_of(redis_server, how)
+        if how == "url":
+            client += "?client_name=of-the-storage"
+        else:
+            client.connection_pool.connection_kwargs["client_name"] = "of-the-storage"
+        storage = RedisStorage(client)
         stop = storage.watch(lambda: None)
         storage.save(record(1))
-        assert connections() > before
+        assert connections() == 2
         stop()
         stop()
         assert not storage._watches
         del storage, stop
-        until(lambda: connections() <= before, "its own are gone")
+        until(lambda: connections() == 0, "its own are gone")
 
     def test_a_unix_socket(self, tmp_path: Any) -> None:
         path = tmp_path / "redis.sock"

@@ -201,7 +201,7 @@ def test_values_that_two_threads_emit_are_all_delivered() -> None:
 
         def __exit__(self, *_: object) -> None:
             self._lock.release()
-            if self.entered == 3:
+            if self.entered == 2:
                 about_to_leave.set()
                 assert may_leave.wait(10)
 

@@ -14,7 +14,7 @@ import pytest
 import reactivex
 from guard_kit import URL, CountingRuntime, answer_async, per_item, signed_in
 
-from rxauth import ApiCall, ApiSucceeded, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer
+from rxauth import ApiCall, ApiFailed, ApiSucceeded, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Calls:
         self.session = session(self.store) if session else signed_in(store=self.store, select=_whole, **options)
         client = httpx.AsyncClient(transport=httpx.MockTransport(answer_async), base_url=URL)
         self.store.add_epic(api_epic(client, self.session, max_in_flight=limit))
-        self.store.actions.of_type(ApiSucceeded).subscribe(self._count)
+        self.store.actions.of_type(ApiSucceeded, ApiFailed).subscribe(self._count)
         self._left = 0
         self._done = asyncio.Event()
 
@@ -79,8 +79,8 @@ def test_a_call_takes_few_steps_however_many_there_are(limit: int) -> None:
     with asyncio.Runner() as runner:
         calls = runner.run(made(limit=limit))
         few = per_item(lambda number: runner.run(calls.make(number)), 10, 110)
-        many = per_item(lambda number: runner.run(calls.make(number)), 100, 1100)
-    assert few <= 105
+        many = per_item(lambda number: runner.run(calls.make(number)), 100, 600)
+    assert few <= 84
     assert abs(many - few) < 1
 
 
@@ -125,11 +125,13 @@ def test_a_call_that_waits_holds_few_objects_however_many_wait() -> None:
     end = threading.Event()
 
     def refresh(tokens: Tokens) -> Tokens:
-        assert end.wait(10)
-        return Tokens("fresh", "refresh", expires_at=4e9)
+        end.wait()
+        return Tokens("fresh", "r", expires_at=4e9)
 
     def stale(store: Store[AuthState]) -> Session[Any]:
-        return Session(refresh, tokens=Tokens("stale", "r", expires_at=1.0), origins=[URL], store=store, select=_whole)
+        tokens = Tokens("stale", "r", expires_at=1.0)
+        # A day, because this machine may be slow, and what the calls end with is none of this test's business.
+        return Session(refresh, tokens=tokens, origins=[URL], store=store, select=_whole, deadline=86_400)
 
     async def main() -> float:
         calls = Calls(session=stale)
@@ -139,9 +141,10 @@ def test_a_call_that_waits_holds_few_objects_however_many_wait() -> None:
         waiting.append(asyncio.ensure_future(calls.make(2000)))
         await asyncio.sleep(0)
         held = (_blocks() - before) / 2000
-        calls._left += 100
+        calls.store.close()
         end.set()
-        await asyncio.gather(*waiting)
+        for task in waiting:
+            task.cancel()
         return held
 
     assert asyncio.run(main()) <= 20

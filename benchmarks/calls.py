@@ -83,7 +83,7 @@ def fresh(store: Store[App]) -> Session[Any]:
 
 
 def rows(quick: bool) -> list[Row]:
-    sizes = {100: 2, 1_000: 3} if quick else {100: 41, 1_000: 31, 10_000: 7, 50_000: 4}
+    sizes = {100: 2, 1_000: 3} if quick else {100: 41, 1_000: 21, 10_000: 5, 50_000: 3}
     found: list[Row] = []
     per_call: dict[int, list[float]] = {}
     with asyncio.Runner() as runner:

@@ -17,7 +17,7 @@ from rxauth import Session, Tokens
 
 
 def rows(quick: bool) -> list[Row]:
-    rounds = {1_000: 3, 10_000: 2} if quick else {1_000: 21, 10_000: 9, 100_000: 5}
+    rounds = {1_000: 3, 10_000: 2} if quick else {1_000: 15, 10_000: 7, 100_000: 3}
     found: list[Row] = []
     spent: dict[str, dict[int, float]] = {"await": {}, "subscribe": {}}
     for size, number in rounds.items():

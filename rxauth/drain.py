@@ -54,12 +54,16 @@ class DrainQueue:
         self._entries: deque[Entry] = deque()
         #: Adds an entry; the caller holds `lock`, and calls `drain()` when he has let go of it.
         self.put = self._entries.append
-        #: The number of the entry under way, the entry, and who has not had it yet.
-        self.current = 0
+        #: The entry under way, and who has not had it yet.
         self._entry: Entry = (0, 0, None, None, False)
         self._rest: Iterator[Listener] | None = None
         self._drainer = 0
         self._posted = False
+
+    @property
+    def current(self) -> int:
+        """The number of the entry under way."""
+        return self._entry[0]
 
     def is_mine(self) -> bool:
         """True inside a delivery, on the thread that delivers."""
@@ -76,18 +80,51 @@ class DrainQueue:
         self._drainer = 0
         self.drain()
 
-    def drain(self) -> None:
-        """Work off the queue here, if this is the place for it, else see that it is done there."""
-        if self._drainer and self._drainer == get_ident():
+    def drain(self, *, posted: bool = False) -> None:
+        """Work off the queue here, if this is the place for it (or it was posted here), else post it there."""
+        me = get_ident()
+        if self._drainer == me:
             return  # its turn comes after the entry under way
-        if self._anywhere or self._is_here():
-            self._work()
+        if not (posted or self._anywhere or self._is_here()):
+            with self.lock:
+                if self._posted:
+                    return
+                self._posted = True
+            self._post()
             return
-        with self.lock:
-            if self._posted:
-                return
-            self._posted = True
-        self._post()
+        others = 0
+        try:
+            while True:
+                with self.lock:
+                    if self._drainer != me:
+                        if self._drainer:
+                            return
+                        self._drainer = me  # inside of the try: a Ctrl-C right here must not leave the queue claimed
+                    if self._rest is None:  # else somebody left early, and this is the rest of his entry
+                        if not self._entries:
+                            self._drainer = 0
+                            return
+                        self._entry = entry = self._entries.popleft()
+                        self._rest = self._recipients(entry) if entry[1] else iter(())
+                        others += entry[1] != me
+                if others >= FAIR_SHARE:
+                    return
+                number, thread, action, state, _ = self._entry
+                for listener in self._rest:
+                    if listener.since < number:
+                        try:
+                            listener.deliver(action, state)
+                        except Exception as error:
+                            self._report(error, listener.where, action)
+                self._rest = None
+                if not thread:
+                    action()
+        finally:
+            # Still ours? Then we leave early: by an exception that is no error of a subscriber (Ctrl-C), or after a
+            # fair share of the others' work. Who dispatched the rest has returned, so somebody must be found for it.
+            if self._drainer == me:
+                self._drainer = 0
+                self._post()
 
     def _is_here(self) -> bool:
         if self._loop is None:
@@ -107,43 +144,4 @@ class DrainQueue:
 
     def _work_posted(self) -> None:
         self._posted = False
-        self._work()
-
-    def _work(self) -> None:
-        me = get_ident()
-        if self._drainer == me:
-            return
-        others = 0
-        try:
-            while True:
-                with self.lock:
-                    if self._drainer != me:
-                        if self._drainer:
-                            return
-                        self._drainer = me  # inside of the try: a Ctrl-C right here must not leave the queue claimed
-                    if self._rest is None:  # else somebody left early, and this is the rest of his entry
-                        if not self._entries:
-                            self._drainer = 0
-                            return
-                        self._entry = self._entries.popleft()
-                        self.current, thread = self._entry[:2]
-                        self._rest = self._recipients(self._entry) if thread else iter(())
-                        others += thread != me
-                if others >= FAIR_SHARE:
-                    return
-                number, thread, action, state, _ = self._entry
-                for listener in self._rest:
-                    if listener.since < number:
-                        try:
-                            listener.deliver(action, state)
-                        except Exception as error:
-                            self._report(error, listener.where, action)
-                self._rest = None
-                if not thread:
-                    action()
-        finally:
-            # Still ours? Then we leave early: by an exception that is no error of a subscriber (Ctrl-C), or after a
-            # fair share of the others' work. Who dispatched the rest has returned, so somebody must be found for it.
-            if self._drainer == me:
-                self._drainer = 0
-                self._post()
+        self.drain(posted=True)

@@ -51,7 +51,7 @@ def find(patch: Path, copy: Path, known: int | None = None) -> str:
 
 def _simulate(copy: Path, *seeds: str) -> str:
     told = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, *seeds, "--until-violation", "--jobs=1"],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, "--world=session", *seeds, "--until-violation", "--jobs=1"],
         cwd=copy,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         stdout=subprocess.PIPE,
@@ -62,7 +62,7 @@ def _simulate(copy: Path, *seeds: str) -> str:
     )
     imported, _, said = told.stdout.partition("\n")
     assert Path(imported) == copy / "rxauth" / "__init__.py", told.stdout
-    return said
+    return said.removeprefix("session: ")
 
 
 def _apply(patch: Path, copy: Path) -> None:

@@ -126,6 +126,8 @@ class History:
                 self.resets += 1
             case SessionEnded() if after.sign_in != before.sign_in and not self.is_ended(_family(before)):
                 self.wrong.append("a session ended that the server had not ended")
+            case SignedIn(sign_in=sign_in) if after is not before and sign_in != before.pending:
+                self.wrong.append("a login that another one had overtaken signed its user in")
             case TokensRefreshed(counted=counted) if len(counted) > MOST_PREMATURE:
                 self.wrong.append("the API refuses every token, and it was refreshed on and on")
             case TokensRefreshed(sign_in=sign_in) | RefreshFailed(sign_in=sign_in) if before.sign_in != sign_in:

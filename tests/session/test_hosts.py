@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from reactivex import operators as ops
 
 from rxauth import Session, Tokens
-from rxauth.actions import TokensRefreshed
-from rxauth.errors import SessionClosed, WouldDeadlock
+from rxauth.actions import SessionEnded, TokensRefreshed
+from rxauth.errors import RefreshRefused, SessionClosed, SessionExpired, WouldDeadlock
 from rxauth.runtime import Runtime
 
 
@@ -215,6 +216,27 @@ def test_a_subscriber_may_block_on_the_flights_thread_for_what_is_there() -> Non
     session.store.actions.of_type(TokensRefreshed).subscribe(lambda _: got.append(session.fresh().run().access))
     session.fresh().run()
     assert got == ["new-1"]
+
+
+def test_a_subscriber_that_blocks_on_the_flights_thread_has_an_error_that_is_there() -> None:
+    def refresh(tokens: Tokens) -> Tokens:
+        raise RefreshRefused
+
+    session = expired(refresh)
+    told: list[Exception | None] = []
+
+    def on_end(_: SessionEnded) -> None:
+        with pytest.raises(SessionExpired) as caught:
+            session.fresh().run()
+        told.append(caught.value)
+
+    session.store.actions.of_type(SessionEnded).subscribe(on_end)
+    with pytest.raises(SessionExpired):
+        session.fresh().run()
+    end = time.monotonic() + 10
+    while not told and time.monotonic() < end:
+        time.sleep(0.001)
+    assert [type(error) for error in told] == [SessionExpired]
 
 
 def test_an_async_refresh_callable_runs_on_a_loop_of_its_own() -> None:

@@ -211,3 +211,14 @@ def test_a_refresh_goes_on_behind_a_login() -> None:
 def test_present_names_who_is_there_and_who_is_about_to_be() -> None:
     assert present(AuthState()) == ("", "")
     assert present(AuthState(sign_in="ada", pending="bob")) == ("ada", "bob")
+
+
+@pytest.mark.parametrize(
+    ("leeway", "spread", "window"),
+    [(0.5, 0.0, 13.0), (0.5, 0.5, 10.5), (0.5, 1.0, 8.0), (-2.0, 0.0, 13.125), (0.0, 1.0, 7.875), (20.0, 0.0, 20.0)],
+)
+def test_chance_moves_the_background_window_by_a_quarter_of_what_lies_before_the_leeway(
+    leeway: float, spread: float, window: float
+) -> None:
+    """However short the leeway is; where it is the longer of the two, nothing lies before it."""
+    assert Windows(leeway=leeway, refresh_ahead=10.5, spread=spread).of(pair(life=100.0)) == (leeway, window)

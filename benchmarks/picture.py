@@ -14,8 +14,8 @@ from typing import Any
 
 from rxauth.notebook.marble_theme import DARK, LIGHT
 
-WIDTH, HEIGHT = 960, 420
-PANEL = (78, 96, 330, 232)  # x, y, width, height of the first panel's axes
+WIDTH, HEIGHT = 960, 392
+PANEL = (78, 118, 356, 210)  # x, y, width, height of the first panel's axes
 SHIFT = 478
 
 #: A line's points, (how many, microseconds, lower quartile, upper quartile).
@@ -108,7 +108,7 @@ def _panel(shift: int, what: str, axis: str, lines: list[Line]) -> Iterator[str]
     yield f'<text class="soft" text-anchor="middle" x="{left + width / 2}" y="{top + height + 40}">{axis}</text>'
     for index, line in enumerate(lines):
         yield from _line(line, x, y)
-        yield from _legend(line, left - 54 + (index % 2) * 216, 58 + (index // 2) * 20)
+        yield from _legend(line, left - 54, 58 + index * 19)
 
 
 def _line(line: Line, x: Any, y: Any) -> Iterator[str]:

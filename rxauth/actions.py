@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
 from reactivex import Observable
-from reactivex import operators as ops
 from reactivex.abc import ObservableBase
 
 from rxauth.runtime import Instant
@@ -153,6 +152,8 @@ def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]:
     action of another class does not visit the subscriber at all.
     """
     check_kinds(kinds)
+    from reactivex import operators as ops  # when it is used: importing it takes some milliseconds
+
     return ops.filter(lambda action: isinstance(action, kinds))
 
 

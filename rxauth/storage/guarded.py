@@ -175,7 +175,8 @@ class GuardedStorage:
         sign_in, replaces = tokens.sign_in, self._stored
         if replaces is not None and replaces[0] != sign_in:
             replaces = None  # a new sign-in takes the place of whatever there is
-            if sign_in in self._numbers:
+            # Unless it was this session alone that stored another one on top of it: a login that was overtaken.
+            if sign_in in self._numbers and (self.is_exclusive or self._holds is None):
                 return None
         if not wanted() or self._is_overtaken(tokens):
             return None

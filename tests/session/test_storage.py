@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rxauth import Session
 from rxauth.actions import StorageChanged, TokensRefreshed
 from rxauth.errors import LoginFailed, RefreshUnavailable, SessionChanged
 from rxauth.storage import Key, MemoryStorage, Record
+from rxauth.storage.guarded import GuardedStorage
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair, stale
 
@@ -174,3 +176,18 @@ def test_a_fresh_call_touches_no_storage() -> None:
     for _ in range(10):
         session.fresh().run()
     assert storage.saved == []
+
+
+def test_a_pair_on_top_of_which_an_overtaken_login_put_back_an_earlier_one_is_stored_again() -> None:
+    """Found by the simulation: the earlier one had not been stored before, because its own save failed."""
+    memory, time = MemoryStorage(), VirtualTime()
+    storage = GuardedStorage(memory, time, timeout=2.0)
+    bob = replace(pair(time, name="bob"), sign_in="bob's", generation=2)
+    ada = replace(pair(time, name="ada"), sign_in="ada's", generation=1)
+    assert storage.save(bob, lambda: True) is None
+    assert storage.catch_up(ada, lambda: True) is None
+    assert storage.catch_up(bob, lambda: True) is None
+    record = memory.load()
+    assert record is not None
+    assert record.tokens is not None
+    assert record.tokens.refresh == "refresh-bob"

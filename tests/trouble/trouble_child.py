@@ -59,7 +59,7 @@ __all__ = [
 
 
 def until(holds: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end, f"waited for {what}"
         time.sleep(0.005)
@@ -132,7 +132,7 @@ def fork(work: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(20)
+        signal.alarm(60)
         code = 1
         try:
             work()
@@ -149,7 +149,7 @@ _turns = threading.Semaphore(0)
 
 def await_turn() -> None:
     """Wait for the test to say that it is our turn."""
-    assert _turns.acquire(timeout=30), "the test did not say go"
+    assert _turns.acquire(timeout=60), "the test did not say go"
 
 
 def _obey_and_end_with_parent() -> None:

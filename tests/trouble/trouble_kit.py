@@ -18,7 +18,7 @@ from rxauth.testing import TokenServer
 
 ROOT = Path(__file__).parents[2]
 #: How long anything may take, in seconds, before a test fails.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:

@@ -51,11 +51,11 @@ def main() -> None:
         measured = GROUPS[name](told.quick)
         rows += measured
         results[name] = {**_machine(), "load": round(load, 2), "rows": [_saved(one) for one in measured]}
+        if not told.quick:
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            PICTURE.write_text(picture.draw(results))
         print(f"{name}: {time.monotonic() - start:.0f} s, load {load:.1f} before it", flush=True)
     print(table(rows))
-    if not told.quick:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        PICTURE.write_text(picture.draw(results))
 
 
 def _machine() -> dict[str, Any]:

@@ -54,15 +54,19 @@ class Row:
 
 
 def race(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Clock = time.process_time
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Clock = time.process_time,
+    *,
+    warm_up: bool = True,
 ) -> dict[str, list[float]]:
-    """Call all in turn, each round beginning with another one; the times, in seconds. The first round is a warm-up.
+    """Call all in turn, each round beginning with another one; the times, in seconds. One round more is a warm-up.
 
     A contestant may return the seconds that count of what it did; else all of it counts.
     """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
-    for number in range(rounds + 1):
+    for number in range(0 if warm_up else 1, rounds + 1):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
             spent = _timed(contestants[name], clock)

@@ -252,7 +252,8 @@ class Outcomes(Generic[S]):
     def _is_foreign(self) -> bool:
         """Is this pair our parent's, too, and have we no way to take turns with him? Were both of us to spend it, the
         server would take that for theft."""
-        return not self.storage.is_exclusive and bool(self._inherited) and self.auth.sign_in == self._inherited
+        inherited = bool(self._inherited) and self.auth.sign_in == self._inherited
+        return inherited and not self.storage.is_exclusive  # last: who waits asks this, and it takes longest
 
 
 def pair_of(of: Tokens | AuthState) -> tuple[str, int]:

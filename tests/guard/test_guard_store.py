@@ -33,7 +33,7 @@ def counting() -> Store[int]:
 
 
 def test_a_dispatch_takes_few_steps() -> None:
-    assert per_item(dispatches(counting())) <= 9
+    assert per_item(dispatches(counting())) <= 8
 
 
 def test_the_reducer_and_each_subscriber_are_visited_once() -> None:

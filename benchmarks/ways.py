@@ -179,12 +179,14 @@ class Threads:
         threads = [threading.Thread(target=send, args=(number,), daemon=True) for number in range(1, len(paths))]
         if cancel_first_after is not None:
             threads.append(threading.Thread(target=interrupt, daemon=True))
+        usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever else ran in this process before
         for thread in threads:
             thread.start()
         send(0)
         self.first_cancelled.set()
         for thread in threads:
             thread.join(60)
+        signal.signal(signal.SIGINT, usual)
         return results
 
     @property

@@ -41,7 +41,9 @@ class Listener:
         server = await asyncio.start_server(self._connected, sock=self._socket)
         await self._closing.wait()
         server.close()
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # one may have been accepted just now
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            # One may have been accepted just now: cancelled before it has begun, it would leave its socket open.
+            await asyncio.sleep(0)
             for connection in others:
                 connection.cancel()
             await asyncio.gather(*others, return_exceptions=True)

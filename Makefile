@@ -20,9 +20,10 @@ picture: $(VENV)/.demo
 notebooks: $(VENV)/.dev
 	$(BIN)/python -m tests.notebooks $(NOTEBOOKS)
 
-# On all cores, because much of it waits: for real servers, kernels and clocks.
+# Twice as many workers as there are cores, because much of it waits: for real servers, kernels and clocks.
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo demo-fleet test check storm bench bench-storage scale simulate mutate clean picture notebooks bench-inspector fleet
+.PHONY: demo demo-fleet picture notebooks test check storm bench bench-storage bench-inspector scale simulate fleet mutate clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxauth.demo $(ARGS)

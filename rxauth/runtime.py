@@ -19,6 +19,10 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 T = TypeVar("T")
 
 
+#: The system's: processes that an app seeds alike, or forks, must not draw alike, and its own draws are not disturbed.
+CHANCE = random.SystemRandom()
+
+
 class Instant(NamedTuple):
     """One moment on two clocks, in seconds.
 
@@ -111,7 +115,7 @@ class Runtime:
 
     def chance(self) -> float:
         """A random number from 0 to 1, for the jitter between tries."""
-        return random.random()
+        return CHANCE.random()
 
     def yield_point(self, name: str) -> None:
         """A place between two steps where another thread may run. Only a simulation does something here."""

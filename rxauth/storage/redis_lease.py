@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import secrets
 import threading
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from rxauth.errors import StorageError
+from rxauth.runtime import CHANCE
 from rxauth.storage.redis_trouble import ERRORS
 from rxauth.storage.redis_wire import Wire
 
@@ -161,8 +161,8 @@ class Turns:
 
 def _look(held: float) -> float:
     """When to look again: with jitter, so that those who wait do not all come at once."""
-    look = random.uniform(SHORTEST_LOOK, LONGEST_LOOK)
-    return min(look, held + random.uniform(0.0, 0.05)) if held > 0 else look
+    look = CHANCE.uniform(SHORTEST_LOOK, LONGEST_LOOK)
+    return min(look, held + CHANCE.uniform(0.0, 0.05)) if held > 0 else look
 
 
 def _ms(seconds: float) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from rxauth.errors import StorageError
-from rxauth.runtime import running_loop
+from rxauth.runtime import CHANCE, running_loop
 from rxauth.storage.redis_trouble import ERRORS
 from rxauth.storage.redis_wire import Wire
 
@@ -66,7 +65,7 @@ class Watch:
                 log.warning("rxauth: watching a token storage: the client raised %s", type(error).__name__)
             self._interrupted = True
             self._tried.set()
-            self._stopped.wait(self._pause * random.uniform(0.5, 1.0))
+            self._stopped.wait(self._pause * CHANCE.uniform(0.5, 1.0))
             self._pause = min(2 * self._pause, LAST_PAUSE)
 
     def _listen(self) -> None:

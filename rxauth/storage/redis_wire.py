@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rxauth.errors import StorageError
+from rxauth.runtime import CHANCE
 from rxauth.storage.redis_trouble import ERRORS, trouble_of
 
 #: The pause before the second try, in seconds; it doubles up to the last one.
@@ -66,7 +66,7 @@ class Wire:
             if not trouble.passes or time.monotonic() + pause > end:
                 # Out of the except clause: redis-py's error, and its frames that hold the password, do not come along.
                 raise self._error(trouble.text)
-            time.sleep(pause * random.uniform(0.5, 1.0))
+            time.sleep(pause * CHANCE.uniform(0.5, 1.0))
             pause = min(2 * pause, LAST_PAUSE)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pytest
 
 from rxauth import Session, Tokens
 from rxauth.errors import ForkedSession
+from rxauth.runtime import Runtime
 
 
 class Endpoint:
@@ -116,3 +118,12 @@ def test_a_refresh_past_its_post_is_stored_before_the_interpreter_exits() -> Non
 def test_a_session_can_not_be_pickled_and_says_why() -> None:
     with pytest.raises(TypeError, match="can not be pickled"):
         pickle.dumps(expired(Endpoint()))
+
+
+def test_processes_that_are_seeded_alike_have_luck_of_their_own() -> None:
+    """Else the workers of an app that calls random.seed(1) would refresh, fail and come back in step."""
+    random.seed(1)
+    first = Runtime().chance()
+    random.seed(1)
+    assert Runtime().chance() != first
+    assert random.random() == random.Random(1).random(), "the app's own draws are not disturbed"

@@ -13,7 +13,7 @@ from rxauth.storage.file import FileStorage
 from rxauth.storage.redis import RedisStorage
 from tests.storage.kinds import InAFile, InAKeyring, OnRedis, Place
 from tests.storage.redis_kit import Server, client_of, serve
-from tests.storage.storage_kit import record, secret_service
+from tests.storage.storage_kit import Desktop, record
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,16 @@ def redis_server() -> Iterator[Server]:
     yield from serve()
 
 
-bus = pytest.fixture(scope="session")(secret_service)
+@pytest.fixture(scope="session")
+def desktop() -> Iterator[Desktop]:
+    with ExitStack() as services:
+        yield Desktop(services)
+
+
+@pytest.fixture
+def bus(desktop: Desktop) -> str:
+    """The address of a D-Bus with an unlocked Secret Service."""
+    return desktop.address()
 
 
 @pytest.fixture(params=["file", "keyring", "redis"])

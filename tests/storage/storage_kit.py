@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,20 @@ def secret_service() -> Iterator[str]:
             process.kill()
             process.wait(10)
         shutil.rmtree(home, ignore_errors=True)
+
+
+class Desktop:
+    """A Secret Service for many tests. gnome-keyring was seen to end in the midst of them: then there is a new one."""
+
+    def __init__(self, services: ExitStack) -> None:
+        self._services = services
+        self._address = ""
+
+    def address(self) -> str:
+        """Of the bus of one that is there, and unlocked."""
+        if not self._address or not _is_unlocked(self._address):
+            self._address = self._services.enter_context(contextmanager(secret_service)())
+        return self._address
 
 
 @contextmanager

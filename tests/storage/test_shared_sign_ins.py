@@ -8,6 +8,8 @@ import select
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -26,6 +28,7 @@ from rxauth.testing import TokenServer
 from rxauth.testing.faults import never
 from tests.kit import Caller
 from tests.storage import fleet
+from tests.storage.redis_kit import Server
 from tests.storage.storage_kit import WITH_A_SESSION, mounted, names_in, nobodys, output, start, until
 
 #: A process that is stopped at one of these has not posted yet, and whoever comes after it spends the same pair.
@@ -249,6 +252,37 @@ class TestAFileThatCanNotBeWritten:
                 assert (session.auth.storage, server.posts) == ("ok", 1)
             there_is(path, tokens.refresh)
         assert [stat.S_IMODE(place.stat().st_mode) for place in (path.parent, path)] == [0o700, 0o600]
+
+
+def test_a_process_that_ends_in_the_midst_of_a_refresh_saves_the_pair_and_leaves_the_section(
+    redis_server: Server,
+) -> None:
+    """Else the others would wait for its lease."""
+    program = """
+import atexit, sys
+from rxauth import Session, simplejwt
+from rxauth.storage.redis import RedisStorage
+Session(simplejwt(sys.argv[1]), storage=RedisStorage(sys.argv[2], "ending")).fresh().subscribe()
+atexit.register(print, "ending", flush=True)
+sys.stdin.readline()
+"""
+    storage = RedisStorage(redis_server.url, "ending")
+    with TokenServer() as server:
+        Session(simplejwt(server.url), storage=storage, tokens=expired(server)).close()
+        ended: list[int] = []  # the answer waits until then
+        server.hold("/api/token/refresh/", until=lambda: ended)
+        command = [sys.executable, "-c", program, server.url, redis_server.url]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            until(lambda: server.posts == 1, "it refreshes")
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.close()
+            ended.append(len(process.stdout.readline()))  # it has begun to end when the answer comes
+        with storage.exclusive(0.5):
+            record = storage.load()
+    storage.close()
+    assert record is not None
+    assert (record.generation, record.spending, process.returncode) == (2, None, 0)
 
 
 class TestInOneProcess:

@@ -120,7 +120,7 @@ class RedisStorage:
         #: The hashes of what was read and written here: anything else that is stored is somebody else's.
         self._known: deque[int] = deque(maxlen=16)
         self._watches: list[Watch] = []
-        # Not at the interpreter's exit: a refresh that is waited for there has a pair to save, and the lock to give back.
+        # Not at exit: a refresh that is waited for there has its pair to save, and the lock to give back.
         weakref.finalize(self, self._wire.close).atexit = False
 
     def __repr__(self) -> str:

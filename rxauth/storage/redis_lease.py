@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -93,11 +94,14 @@ class Turns:
         self._wire = wire
         self._keys = keys
         self._lease = lease
+        #: In whose name a try was sent whose answer did not come, and in which process. It may yet take the section,
+        #: when a line that was cut is mended: who tries next does so in that name, or he would wait for its lease.
+        self._unheard: deque[tuple[int, str]] = deque(maxlen=1)
 
     def take(self, wait: float) -> Lease:
         """Enter the section. Raises TimeoutError after `wait` seconds, StorageError when the server fails."""
         end = time.monotonic() + wait
-        holder = secrets.token_hex(16)
+        holder = self._name()
         try:
             while True:
                 number, held = self._try(holder)
@@ -107,8 +111,11 @@ class Turns:
                 if left <= 0:
                     raise TimeoutError(f"others have held the section of {self._where} for {wait:g} s")
                 self._await_notice(min(left, _look(held)))
+        except TimeoutError:
+            raise  # every try was answered
         except BaseException:
             self._disown(holder)
+            self._unheard.append((os.getpid(), holder))
             raise
 
     def renew(self, lease: Lease) -> Callable[[], None]:
@@ -133,6 +140,13 @@ class Turns:
     def give_back(self, lease: Lease) -> None:
         """Leave the section; nothing happens if it has become somebody else's. Raises StorageError."""
         self._wire.call(*self._giving_back(lease.holder))
+
+    def _name(self) -> str:
+        try:
+            pid, holder = self._unheard.pop()
+        except IndexError:
+            pid, holder = 0, ""
+        return holder if pid == os.getpid() else secrets.token_hex(16)
 
     @property
     def _where(self) -> str:

@@ -98,6 +98,26 @@ class TestTakingTurns:
             assert renewing() > others
         until(lambda: renewing() <= others, "who would renew it has ended with the section")
 
+    def test_a_try_that_comes_through_when_a_line_is_mended_keeps_nobody_out_who_sent_it(
+        self, make: Callable[..., RedisStorage], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        storage = make()
+        sent: list[str] = []
+
+        def lost(holder: str) -> tuple[int, float]:
+            sent.append(holder)
+            raise StorageError("the line is cut")
+
+        with monkeypatch.context() as cut:
+            cut.setattr(storage._turns, "_try", lost)
+            with pytest.raises(StorageError), storage.exclusive(1.0):
+                pass
+        assert storage._turns._try(sent[0])[0], "it arrives"
+        with storage.exclusive(0.0), pytest.raises(TimeoutError), make().exclusive(0.0):
+            pass
+        with storage.exclusive(0.0):
+            assert len(sent) == 1
+
     def test_a_lease_of_one_who_hangs_is_not_renewed_for_ever(
         self, redis_server: Server, make: Callable[..., RedisStorage]
     ) -> None:

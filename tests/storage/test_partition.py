@@ -60,7 +60,7 @@ def test_a_host_that_is_cut_off_goes_on_in_memory_and_has_what_the_other_one_bro
     assert cut_off.ask("be refused")["error"] == "RefreshUnavailable"
 
     net.mend(0)
-    until(lambda: cut_off.ask("be refused").get("access") == new["access"], "it has the pair of the other one")
+    until(lambda: cut_off.ask("be refused").get("access") == new["access"], "it has the pair of the other one", 60.0)
     assert cut_off.ask("call") == {"status": "signed_in", "storage": "ok", "access": new["access"], "new": False}
     all_is_well(server, posts=1)
 
@@ -79,7 +79,7 @@ def test_a_host_that_is_cut_off_before_it_could_save_keeps_its_turn_until_it_is_
     net.mend(0)
     found = other.says()
     assert (found["access"], found["status"], found["storage"]) == (new["access"], "signed_in", "ok")
-    until(lambda: cut_off.ask("call")["storage"] == "ok", "the first one has heard that its pair is saved")
+    until(lambda: cut_off.ask("call")["storage"] == "ok", "the first one has heard that its pair is saved", 60.0)
     all_is_well(server, posts=1)
 
 

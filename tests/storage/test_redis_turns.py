@@ -95,7 +95,7 @@ class TestTakingTurns:
         assert left() == -2, "it is gone"
         others = renewing()
         with make(lease=600.0).exclusive(1.0):
-            assert renewing() > others
+            assert renewing() - others
         until(lambda: renewing() <= others, "who would renew it has ended with the section")
 
     def test_a_try_that_comes_through_when_a_line_is_mended_keeps_nobody_out_who_sent_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import pytest
@@ -298,6 +299,16 @@ def test_a_recording_that_was_saved_tells_the_same() -> None:
     story, again = tell(recording), tell(Recording.from_lines(recording.to_lines()))
     assert [call.outcome for call in again.calls] == [call.outcome for call in story.calls]
     assert [piece.kind for piece in again.tokens[0].pieces] == [piece.kind for piece in story.tokens[0].pieces]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(on: bool) -> None:
+    try:
+        (gc.enable if on else gc.disable)()
+        tell(fifty_calls())
+        assert gc.isenabled() is on
+    finally:
+        gc.enable()
 
 
 def test_a_real_logout_in_mid_flight() -> None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxauth.recording import Event, Recording
+from rxauth.eventlog import Event
+from rxauth.recording import Recording
 from rxauth.runtime import Runtime
 from rxauth.session import Session
 from rxauth.store import Store

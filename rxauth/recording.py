@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import json
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -20,6 +18,7 @@ from rxauth.canonical import Canonical
 from rxauth.closing import Closing
 from rxauth.encoding import decode, encode
 from rxauth.errors import InvalidRecording
+from rxauth.eventlog import Event, EventLog
 from rxauth.redaction import Redactor
 from rxauth.reducers import Reducer
 from rxauth.runtime import Runtime
@@ -31,20 +30,8 @@ S = TypeVar("S")
 VERSION = 1
 #: Of a recording that somebody reads all the time, at most so many events wait for that.
 FOLLOWED = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Number `number`, counted from 1, `at` so many seconds (monotonic) after the recording began.
-
-    `action` was dispatched, and `stream` is "". In any other stream it is one of the classes of `rxauth.trace`: what
-    callers of a session did ("session"), errors that were reported ("errors"), and what passed a `spy` (its name).
-    """
-
-    number: int
-    at: float
-    action: Any
-    stream: str = ""
+#: What is noted of each: the moment, the event and its stream.
+NOTED = 3
 
 
 class Recording(Shown, Closing):
@@ -62,15 +49,14 @@ class Recording(Shown, Closing):
         limit: int = 10_000,
         time: Runtime | None = None,
     ) -> None:
-        #: As plain tuples, which cost a third: the fields of `Event`.
-        self._events: deque[tuple[int, float, Any, str]] = deque(map(_fields, events), maxlen=limit)
-        self._total = self._events[-1][0] if self._events else 0
+        self._log = EventLog(events, limit)
+        self._total = self._log[-1].number if len(self._log) else 0
         self.initial = initial
-        #: What was noted, with what the clock said.
-        self._arrived: deque[tuple[float, Any, str]] = deque()
-        self._keep = self._arrived.append
+        #: What was noted: what the clock said, the event and its stream, one after the other as in the log.
+        self._arrived: deque[Any] = deque()
+        self._keep = self._arrived.extend
         self._patience = 1
-        self._redact = Redactor()
+        self._redact = Redactor().__call__
         self._lock = threading.Lock()
         # The plain clock is read with every event: through `now()` that would cost three times as much.
         self._clock = monotonic if time is None else lambda: time.now().mono
@@ -83,8 +69,8 @@ class Recording(Shown, Closing):
         """All that is there; also what was dispatched and not delivered yet."""
         self.take_in(1)
         with self._lock:
-            events = tuple(self._events)
-        return tuple(Event(*event) for event in events)
+            log = self._log.copy()
+        return tuple(log)
 
     @property
     def total(self) -> int:
@@ -96,9 +82,7 @@ class Recording(Shown, Closing):
         """The events after `number` that are still there; costs as much as there are, not as there were."""
         self.take_in(1)
         with self._lock:
-            news = min(self._total - number, len(self._events))
-            events = list(itertools.islice(reversed(self._events), max(news, 0)))
-        return [Event(*event) for event in reversed(events)]
+            return self._log.last(self._total - number)
 
     @property
     def actions(self) -> list[Any]:
@@ -121,7 +105,7 @@ class Recording(Shown, Closing):
 
     def follow(self) -> None:
         """Leave the work to its reader, who from now on reads many times a second: whoever dispatches only notes."""
-        self._patience = FOLLOWED
+        self._patience = FOLLOWED * NOTED
 
     def close(self) -> None:
         """Stop recording; what is there stays. Idempotent."""
@@ -138,11 +122,12 @@ class Recording(Shown, Closing):
         arrived = self._arrived
         if len(arrived) < (least or self._patience):
             return
+        take, add, redact = arrived.popleft, self._log.add, self._redact
         with self._lock:
             while arrived:
-                now, event, stream = arrived.popleft()
+                now, event, stream = take(), take(), take()
                 self._total = number = self._total + 1
-                self._events.append((number, now - self._began, self._redact(event), stream))
+                add((number, now - self._began, redact(event), stream))
 
     def __len__(self) -> int:
         return len(self.events)
@@ -223,10 +208,6 @@ class Recording(Shown, Closing):
         """
         ours, theirs = (list(Canonical(times=times).lines(_dispatched(one))) for one in (self, other))
         return "\n".join(difflib.unified_diff(ours, theirs, "this recording", "the other", lineterm="", n=2))
-
-
-def _fields(event: Event) -> tuple[int, float, Any, str]:
-    return event.number, event.at, event.action, event.stream
 
 
 def _dispatched(recording: Recording) -> list[Event]:

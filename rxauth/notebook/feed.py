@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from rxauth.eventlog import Event, EventLog
 from rxauth.notebook.folding import Tally
 from rxauth.notebook.history import History
 from rxauth.notebook.kinds import Kind, kind_of
 from rxauth.notebook.summary import Summary, summary
 from rxauth.recorder import record
-from rxauth.recording import Event, Recording
+from rxauth.recording import Recording
 from rxauth.runtime import Instant, Runtime, running_loop
 from rxauth.session import Session, sessions_in
 from rxauth.state import Windows
@@ -210,7 +211,7 @@ def check_source(source: object, limit: int = 1) -> None:
         raise ValueError(f"limit must be 1 or more, got {limit!r}")
 
 
-def _anchor(events: Sequence[Event]) -> Instant | None:
+def _anchor(events: EventLog) -> Instant | None:
     """When the recording began, as the newest event of a session tells it."""
     for event in reversed(events):
         at = getattr(event.action, "at", None)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from rxauth.actions import RefreshFailed, SessionEnded, SessionEvent, SignInFailed, StorageChanged, TokensRefreshed
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
-from rxauth.recording import Event
+from rxauth.eventlog import Event
 from rxauth.state import AuthState, auth_reducer
 from rxauth.trace import CallReleased, CallWaits, ErrorReported, RequestEnded, RequestSent
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
+from rxauth.eventlog import Event, EventLog
 from rxauth.notebook.folding import Tally
-from rxauth.recording import Event
 
 #: So many events apart are the states that are kept, to replay from.
 CHECKPOINT = 250
@@ -51,7 +49,8 @@ class History:
     def __init__(self, reducer: Callable[[Any, Any], Any] | None, initial: Any, limit: int) -> None:
         self._reducer = reducer
         self._limit = limit
-        self._events: deque[Event] = deque()
+        self._events = EventLog()
+        self._last = 0
         state = initial if reducer is not None else Lost("a recording alone has no reducer to replay")
         self._base = Moment(0, state, Tally.of(initial))
         self._checkpoints: dict[int, Moment] = {}
@@ -62,22 +61,23 @@ class History:
     @property
     def first(self) -> int:
         """The number of the oldest event that is there; one more than `last` when there is none."""
-        return self._events[0].number if self._events else self.last + 1
+        return self._last + 1 - len(self._events)
 
     @property
     def last(self) -> int:
-        return self._events[-1].number if self._events else self._base.number
+        return self._last
 
     @property
-    def events(self) -> deque[Event]:
+    def events(self) -> EventLog:
         return self._events
 
     def add(self, events: Iterable[Event]) -> None:
         """Take in the events that follow."""
         for event in events:
-            if event.number != self.last + 1:
+            if event.number != self._last + 1:
                 self._miss(event.number)
-            self._events.append(event)
+            self._events.add((event.number, event.at, event.action, event.stream))
+            self._last = event.number
             self.now.add(event)
         surplus = len(self._events) - self._limit
         if surplus > 0:
@@ -106,7 +106,7 @@ class History:
 
     def _between(self, after: int, number: int) -> list[Event]:
         first = self.first
-        return list(islice(self._events, after + 1 - first, number + 1 - first))
+        return self._events.between(after + 1 - first, number + 1 - first)
 
     def _forward(self, moment: Moment, events: Iterable[Event]) -> Moment:
         state, tally, number = moment.state, moment.tally.copy(), moment.number

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from rxauth.eventlog import Event
 from rxauth.notebook.cells import replace_in_cell
 from rxauth.notebook.diff import Line, changes, tree
 from rxauth.notebook.feed import Batches, Feed, check_source
@@ -16,7 +17,7 @@ from rxauth.notebook.history import Lost, Step
 from rxauth.notebook.kinds import kind_of, last_bursts
 from rxauth.notebook.live import Live, panel
 from rxauth.notebook.words import clock, shorten
-from rxauth.recording import Event, Recording
+from rxauth.recording import Recording
 from rxauth.redaction import Redactor
 from rxauth.session import Session
 from rxauth.store import Store, log
@@ -245,7 +246,7 @@ class Inspection:
 
     def _save_picture(self) -> None:
         """What stays in the notebook's file: a few lines, without secrets like all that was recorded."""
-        lines = last_bursts(list(self.feed.history.events)[-SAVED_EVENTS:], SAVED_LINES)
+        lines = last_bursts(self.feed.history.events.last(SAVED_EVENTS), SAVED_LINES)
         picture = {**self._words, "live": False, "last": [[line.kinds, line.often] for line in lines]}
         if picture != self._saved:
             self._saved = picture

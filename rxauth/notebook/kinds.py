@@ -18,8 +18,8 @@ from rxauth.actions import (
     TokensRefreshed,
 )
 from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
+from rxauth.eventlog import Event
 from rxauth.notebook.words import shorten
-from rxauth.recording import Event
 from rxauth.trace import CallReleased, CallWaits, Emitted, ErrorReported, Failed, RequestEnded, RequestSent, Signal
 
 #: Patterns of so many kinds, one after the other, are folded when they repeat.

@@ -6,12 +6,13 @@ from html import escape
 from typing import Any
 
 from rxauth.closing import Closing
+from rxauth.eventlog import Event
 from rxauth.notebook.cells import replace_in_cell
 from rxauth.notebook.feed import Feed, check_source
 from rxauth.notebook.kinds import Burst, last_bursts
 from rxauth.notebook.summary import SIGNS, Summary
 from rxauth.notebook.words import clock
-from rxauth.recording import Event, Recording
+from rxauth.recording import Recording
 from rxauth.session import Session
 from rxauth.store import Store
 
@@ -87,7 +88,7 @@ class Live(Closing):
 def panel(feed: Feed, note: str = "", *, with_time: bool = True) -> dict[str, str]:
     """Where things stand, as HTML without script or style sheet and as text; with the time of day, or without."""
     words = feed.summary()
-    last = last_bursts(list(feed.history.events)[-LIMIT:], LINES)
+    last = last_bursts(feed.history.events.last(LIMIT), LINES)
     state = "" if feed.is_live else "closed, " if feed.is_over and feed.store is not None else "not followed, "
     as_of = f"{state}as of {clock(feed.now().wall)}" if with_time else state
     return {

@@ -15,11 +15,12 @@ from typing import Any
 
 from rxauth.actions import SessionEvent
 from rxauth.calls import ApiCall
+from rxauth.eventlog import Event
 from rxauth.notebook.marble_calls import HANDLERS, Call, Calls, steps
 from rxauth.notebook.marble_labels import clean
 from rxauth.notebook.marble_streams import Mark, StreamLane, Streams
 from rxauth.notebook.marble_tokens import Life, TokenLane, Turn, lives_in
-from rxauth.recording import Event, Recording
+from rxauth.recording import Recording
 
 #: Seconds by which a release may seem to come before what caused it, because two threads noted them.
 APART = 0.001

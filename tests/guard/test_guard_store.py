@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
 from typing import Any
 
+import pytest
 from guard_kit import per_item, steps
 from reactivex import operators as ops
 
@@ -84,6 +86,22 @@ def test_a_recorded_action_takes_few_steps_more() -> None:
     store = counting()
     with record(store):
         assert per_item(dispatches(store)) - plain <= 5
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_recorded_action_is_the_only_object_that_is_kept_of_it(followed: bool) -> None:
+    """For the garbage collector, which goes through all there are, in the thread that dispatches."""
+    store = counting()
+    with record(store, limit=1000) as recording:
+        if followed:
+            recording.follow()
+        dispatches(store)(50)
+        gc.collect()
+        before = len(gc.get_objects())
+        dispatches(store)(500)
+        gc.collect()
+        assert len(gc.get_objects()) - before <= 510
+        assert recording.total == 550
 
 
 def test_a_subscriber_more_costs_one_step_more() -> None:

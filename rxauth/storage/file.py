@@ -8,14 +8,13 @@ import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from rxauth.errors import UnsafeStorage
 from rxauth.frames import concealed
 from rxauth.storage import codec
-from rxauth.storage.protocol import Key, Record
+from rxauth.storage.protocol import Key, Record, may_replace, tombstone
 
 try:
     from filelock import FileLock, Timeout
@@ -81,8 +80,7 @@ class FileStorage:
         """Store the record and return true, unless `replaces` is given and anything but that pair is stored."""
         text = codec.dumps(record)
         with self._change():
-            stored = self._read()
-            if replaces is not None and (stored is None or stored.tokens is None or stored.key != replaces):
+            if not may_replace(self._read(), replaces):
                 return False
             self._write(text)
             return True
@@ -93,9 +91,9 @@ class FileStorage:
         if self.load() is None:
             return
         with self._change():
-            stored = self._read()
-            if stored is not None and stored.tokens is not None and stored.sign_in == sign_in:
-                self._write(codec.dumps(replace(stored, tokens=None, spending=None)))
+            over = tombstone(self._read(), sign_in)
+            if over is not None:
+                self._write(codec.dumps(over))
 
     @contextmanager
     def exclusive(self, wait: float) -> Iterator[None]:

@@ -7,14 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from rxauth.errors import StorageError, UnsafeStorage
 from rxauth.frames import concealed
 from rxauth.storage import codec
-from rxauth.storage.protocol import Key, Record
+from rxauth.storage.protocol import Key, Record, may_replace, tombstone
 
 try:
     import filelock  # noqa: F401  # which the locks below need
@@ -93,8 +92,7 @@ class KeyringStorage:
         """Store the record and return true, unless `replaces` is given and anything but that pair is stored."""
         text = codec.dumps(record)
         with self._turn():
-            stored = self._read()
-            if replaces is not None and (stored is None or stored.tokens is None or stored.key != replaces):
+            if not may_replace(self._read(), replaces):
                 return False
             self._write(text)
             return True
@@ -103,9 +101,9 @@ class KeyringStorage:
     def clear(self, sign_in: str) -> None:
         """Put a tombstone in the place of the record, if it is this sign-in's."""
         with self._turn():
-            stored = self._read()
-            if stored is not None and stored.tokens is not None and stored.sign_in == sign_in:
-                self._write(codec.dumps(replace(stored, tokens=None, spending=None)))
+            over = tombstone(self._read(), sign_in)
+            if over is not None:
+                self._write(codec.dumps(over))
 
     @contextmanager
     def exclusive(self, wait: float) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from rxauth.storage.protocol import Key, Record
+from rxauth.storage.protocol import Key, Record, may_replace
 
 
 class MemoryStorage:
@@ -19,8 +19,7 @@ class MemoryStorage:
 
     def save(self, record: Record, replaces: Key | None = None) -> bool:
         with self._lock:
-            stored = self._record
-            if replaces is not None and (stored is None or stored.tokens is None or stored.key != replaces):
+            if not may_replace(self._record, replaces):
                 return False
             self._record = record
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from rxauth.tokens import Tokens
@@ -33,6 +33,18 @@ class Record:
     @property
     def key(self) -> Key:
         return self.sign_in, self.generation
+
+
+def may_replace(stored: Record | None, replaces: Key | None) -> bool:
+    """The rule of `TokenStorage.save`: may a record that is to replace this pair take the place of what is stored?"""
+    return replaces is None or (stored is not None and stored.tokens is not None and stored.key == replaces)
+
+
+def tombstone(stored: Record | None, sign_in: str) -> Record | None:
+    """What `SharedStorage.clear` leaves in the place of what is stored; None where that stays."""
+    if stored is None or stored.tokens is None or stored.sign_in != sign_in:
+        return None
+    return replace(stored, tokens=None, spending=None)
 
 
 class TokenStorage(Protocol):

@@ -9,13 +9,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rxauth.errors import InvalidRecord, SectionLost
 from rxauth.frames import concealed
 from rxauth.storage import codec
-from rxauth.storage.protocol import Key, Record
+from rxauth.storage.protocol import Key, Record, may_replace, tombstone
 from rxauth.storage.redis_clock import ServerClock
 from rxauth.storage.redis_lease import Keys, Lease, Turns
 from rxauth.storage.redis_watch import Watch
@@ -136,24 +135,12 @@ class RedisStorage:
 
         Raises SectionLost in a section that was entered by another one since, because its lease had run out.
         """
-
-        def decide(stored: Record | None) -> Record | None:
-            if replaces is not None and (stored is None or stored.tokens is None or stored.key != replaces):
-                return None
-            return record
-
-        return self._change(decide)
+        return self._change(lambda stored: record if may_replace(stored, replaces) else None)
 
     @concealed
     def clear(self, sign_in: str) -> None:
         """Put a tombstone, which ends by itself, in the place of the record, if it is this sign-in's."""
-
-        def decide(stored: Record | None) -> Record | None:
-            if stored is None or stored.tokens is None or stored.sign_in != sign_in:
-                return None
-            return replace(stored, tokens=None, spending=None)
-
-        self._change(decide)
+        self._change(lambda stored: tombstone(stored, sign_in))
 
     @contextmanager
     def exclusive(self, wait: float) -> Iterator[None]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Generator, Iterator
-from itertools import chain
+from collections.abc import Callable, Generator
 from threading import get_ident
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
@@ -14,19 +13,17 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxauth.actions import is_function, kind_of, why_no_action
+from rxauth.audience import Audience
 from rxauth.closing import Closing
-from rxauth.drain import DrainQueue, Entry, step
 from rxauth.epics import Epic, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes
-from rxauth.reads import StateRoutes, reads
+from rxauth.reads import reads
 from rxauth.reducers import Reducer
 from rxauth.shown import Shown
 from rxauth.streams import (
     ActionListener,
     ActionStream,
-    Listener,
     Report,
-    Routes,
     SelectListener,
     StateListener,
     StateView,
@@ -77,18 +74,17 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             raise TypeError(f"a reducer is a function of (state, action), got {type(reducer).__name__}")
         self._reducer = reducer
         self._state = initial_state
-        self._shown = initial_state
         self._reporter = report or log_report
         self._scheduler = scheduler
-        self._queue = DrainQueue(self._recipients, self.report, scheduler)
-        self._routes = Routes()
-        self._state_routes = StateRoutes()
         self._number = 0
         self._reducing = 0
-        self._closing = self._closed = False
         self._known_kinds: set[type[Any]] = set()
         self._taps: tuple[Tap, ...] = ()
         self._epics = CompositeDisposable()
+        self._audience = Audience(
+            initial_state, lambda: (self._number, self._state), self._epics.dispose, self.report, scheduler
+        )
+        self._queue = self._audience.queue
         self.actions: ActionStream[Any] = ActionStream(self)
         _stores.add(self)
         self.add_epic(*epics)
@@ -132,7 +128,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         """
         added = CompositeDisposable()
         for epic in flatten(epics):
-            added.add(supervise(epic, self, StateView(self), self._emit, self.report, self._scheduler))
+            added.add(supervise(epic, self, StateView(self, self._audience), self._emit, self.report, self._scheduler))
         self._epics.add(added)
         return Disposable(lambda: self._stop(added))
 
@@ -142,12 +138,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     def close(self) -> None:
         """Complete the epics' actions, deliver their last words, then complete actions and states. Idempotent."""
-        with self._queue.lock:
-            if self._closing:
-                return
-            self._closing = True
-            self._queue.put(step(self._number, self._complete_epics))
-        self.notify()
+        self._audience.close()
 
     def on_next(self, value: Any) -> None:
         """Dispatch what another stream emits; an error is reported instead of raised."""
@@ -195,10 +186,10 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     @property
     def is_closed(self) -> bool:
         """True from the moment that it takes no more actions."""
-        return self._closing
+        return self._audience.closing
 
     def __repr__(self) -> str:
-        closed = ", closed" if self._closing else ""
+        closed = ", closed" if self.is_closed else ""
         return f"Store({type(self._state).__name__}, {self._number} actions{closed})"
 
     @property
@@ -221,7 +212,8 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
                 f"a reducer dispatched {kind_of(action)}; a reducer only returns the next state, use an epic"
             )
         with self._queue.lock:
-            if self._closed or (self._closing and not closing):
+            audience = self._audience
+            if audience.closing and (audience.closed or not closing):
                 raise StoreClosed(f"the store is closed, so it takes no {kind_of(action)}; make a new Store")
             self._reducing = me
             try:
@@ -275,88 +267,11 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             raise InvalidAction(f"{where} was given {wrong}")
         self._known_kinds.add(type(action))
 
-    def _recipients(self, entry: Entry) -> Iterator[Listener]:
-        """Who gets this entry: a snapshot. States go first, so that an epic's answer to an action comes after it."""
-        _, _, action, state, changed = entry
-        before, self._shown = self._shown, state
-        actions = self._routes.of(type(action))
-        if not changed:
-            return iter(actions)
-        states = self._state_routes.of(before, state)
-        return chain(states, actions) if actions else iter(states)
-
     def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
-        return self._listen_to_states(StateListener(observer))
-
-    def _listen_to_states(self, listener: Listener) -> abc.DisposableBase:
-        """Show the listener the state as of entry n: at once if possible. The queue brings it everything after n."""
-        key, state, now, mine = 0, self._state, False, self._queue.is_mine()
-        try:
-            with self._queue.lock:
-                closed, state = self._closed, self._state
-                if not closed:
-                    key = self._state_routes.add(listener)
-                    listener.since = self._number
-                    # Claimed, because another thread could otherwise show it entry n + 1 before it has seen n.
-                    now = mine or self._queue.claim()
-                    if not now:
-                        self._queue.put(step(self._number, lambda: self._show(listener, state)))
-            if closed:
-                listener.on_completed()
-                return Disposable()
-            if now:
-                self._show(listener, state)
-        finally:
-            if not mine and self._queue.is_mine():
-                self._queue.release()
-        if not now:
-            self.notify()
-        return Disposable(lambda: self._forget(key))
-
-    def _forget(self, key: int) -> None:
-        with self._queue.lock:
-            self._state_routes.remove(key)
-
-    def _show(self, listener: Listener, state: S) -> None:
-        try:
-            listener.deliver(None, state)
-        except Exception as error:
-            self.report(error, listener.where, None)
+        return self._audience.listen_to_states(StateListener(observer))
 
     def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable:
-        with self._queue.lock:
-            if not self._closing:
-                # Who subscribes while being shown entry n is at n: n + 1 may be queued already, but is news to him.
-                listener.since = self._queue.current if self._queue.is_mine() else self._number
-                remove = self._routes.add(kinds, listener)
-                return Disposable(lambda: self._leave(remove))
-        listener.on_completed()
-        return Disposable()
-
-    def _leave(self, remove: Callable[[], None]) -> None:
-        with self._queue.lock:
-            remove()
-
-    def _complete_epics(self) -> None:
-        with self._queue.lock:
-            listeners = self._routes.take(of_epics=True)
-        self._complete(listeners)
-        with self._queue.lock:
-            self._queue.put(step(self._number, self._complete_all))
-
-    def _complete_all(self) -> None:
-        with self._queue.lock:
-            self._closed = True
-            listeners = [*self._routes.take(of_epics=False), *self._state_routes.take()]
-        self._epics.dispose()
-        self._complete(listeners)
-
-    def _complete(self, listeners: list[Any]) -> None:
-        for listener in listeners:
-            try:
-                listener.on_completed()
-            except Exception as error:
-                self.report(error, listener.where, None)
+        return self._audience.listen_to_actions(kinds, listener)
 
 
 class _Selection(Subscribable[T]):
@@ -366,7 +281,7 @@ class _Selection(Subscribable[T]):
         self._reads = reads(selector)
 
     def _listen(self, observer: tuple[Any, Any]) -> abc.DisposableBase:
-        return self._store._listen_to_states(SelectListener(observer, self._selector, self._reads))
+        return self._store._audience.listen_to_states(SelectListener(observer, self._selector, self._reads))
 
 
 def log_report(error: Exception, where: str, action: Any) -> None:

@@ -90,59 +90,6 @@ class ActionListener(Listener):
         self.on_next(action)
 
 
-class Routes:
-    """Which listeners an action visits: those of its class and of its bases, in the order they subscribed.
-
-    The answer is remembered per class of action and forgotten when a listener that it concerns comes or goes, so that
-    the cost of a dispatch does not grow with listeners of other classes. Not safe by itself: the store locks it.
-    """
-
-    def __init__(self) -> None:
-        self._by_kind: dict[type[Any], dict[int, ActionListener]] = {}
-        self._remembered: dict[type[Any], tuple[ActionListener, ...]] = {}
-        self._number = 0
-
-    def add(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Callable[[], None]:
-        self._number += 1
-        number = self._number
-        for kind in kinds:
-            self._by_kind.setdefault(kind, {})[number] = listener
-        self._forget(kinds)
-
-        def remove() -> None:
-            for kind in kinds:
-                members = self._by_kind.get(kind, {})
-                members.pop(number, None)
-                if not members:
-                    self._by_kind.pop(kind, None)
-            self._forget(kinds)
-
-        return remove
-
-    def of(self, kind: type[Any]) -> tuple[ActionListener, ...]:
-        found = self._remembered.get(kind)
-        if found is None:
-            members: dict[int, ActionListener] = {}
-            for asked, listeners in self._by_kind.items():
-                if issubclass(kind, asked):
-                    members |= listeners
-            found = self._remembered[kind] = tuple(members[number] for number in sorted(members))
-        return found
-
-    def take(self, *, of_epics: bool) -> list[ActionListener]:
-        """Remove the epics' listeners, or all, and return them in the order they subscribed."""
-        taken: dict[int, ActionListener] = {}
-        for members in self._by_kind.values():
-            for number in [number for number, one in members.items() if one.is_epics or not of_epics]:
-                taken[number] = members.pop(number)
-        self._remembered.clear()
-        return [taken[number] for number in sorted(taken)]
-
-    def _forget(self, kinds: tuple[type[Any], ...]) -> None:
-        for kind in [kind for kind in self._remembered if issubclass(kind, kinds)]:
-            del self._remembered[kind]
-
-
 class Subscribable(Observable[A]):
     """An Observable that lists its subscribers itself.
 
@@ -219,10 +166,14 @@ class StateSource(Protocol[S_co]):
     """What a `StateView` needs of its store."""
 
     @property
-    def _shown(self) -> S_co: ...
+    def state(self) -> S_co: ...
+
+
+class ShownState(Protocol[S_co]):
+    """And of the store's audience."""
 
     @property
-    def state(self) -> S_co: ...
+    def shown(self) -> S_co: ...
 
 
 class StateView(Generic[S]):
@@ -231,14 +182,14 @@ class StateView(Generic[S]):
     `store.state` may be further on already, because others dispatch meanwhile.
     """
 
-    __slots__ = ("_source",)
+    __slots__ = ("_audience", "_source")
 
-    def __init__(self, source: StateSource[S]) -> None:
-        self._source = source
+    def __init__(self, source: StateSource[S], audience: ShownState[S]) -> None:
+        self._source, self._audience = source, audience
 
     @property
     def state(self) -> S:
-        return self._source._shown
+        return self._audience.shown
 
     @property
     def newest(self) -> S:

@@ -11,7 +11,8 @@ from store_kit import Action, Add, LoudPing, Noop, Ping, Pong, Seen, count_reduc
 
 from rxauth import Store
 from rxauth.actions import of_type
-from rxauth.streams import ActionListener, Routes
+from rxauth.audience import Routes
+from rxauth.streams import ActionListener
 
 
 def both_ways(*kinds: type[Any]) -> tuple[Seen, Seen]:

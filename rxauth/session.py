@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,7 @@ from reactivex import Observable
 from rxauth.actions import Login, Logout, Refresh, SignedOut, SignInFailed, SigningIn
 from rxauth.callers import Reading
 from rxauth.closing import Closing
-from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed
+from rxauth.errors import InvalidTokens, RxAuthError, SessionChanged, SessionClosed
 from rxauth.explain import explain
 from rxauth.flight import Flight
 from rxauth.frames import concealed
@@ -32,6 +31,7 @@ from rxauth.runtime import LINGER, Runtime, running_loop
 from rxauth.settings import Settings
 from rxauth.shown import Shown
 from rxauth.single import Single
+from rxauth.slices import all_sessions, check_slice, move_in
 from rxauth.state import AuthState, auth_reducer, is_refreshing, present
 from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
@@ -96,10 +96,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
             clock,
             numbers,
         )
-        _check_slice(self.store, self._select, name)
+        check_slice(self.store, self._select, name)
         # First what may raise: what listens to the store stays there for as long as the store lives.
         given = None if tokens is None else self._checked(tokens)
-        _sessions.add(self)
+        move_in(self)
         self._subscriptions = [
             self.store.actions.of_type(Login, Logout, Refresh).subscribe(self._obey),
             # An app may end the sign-in without us, by resetting its state.
@@ -229,6 +229,11 @@ class Session(Shown, Closing, Gatekeeper[S]):
         if self._owns_store:
             self.store.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """True from `close()` on."""
+        return self._closed
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a session can not be pickled: its flights and locks belong to this process; make one there")
 
@@ -305,32 +310,6 @@ class Session(Shown, Closing, Gatekeeper[S]):
                 self.acquire(_ignore, None, asked_by="the Refresh action", force=True)
 
 
-def sessions_in(store: Store[Any]) -> list[Session[Any]]:
-    """The sessions that live in this store, by name."""
-    return sorted((session for session in list(_sessions) if session.store is store), key=lambda session: session.name)
-
-
-def _check_slice(store: Store[Any], select: Callable[[Any], AuthState], name: str) -> None:
-    fix = "give the state a field `auth: AuthState = AuthState()` and say Session(..., select=lambda state: state.auth)"
-    try:
-        auth = select(store.state)
-    except Exception as error:
-        raise MissingSlice(f"select() failed on the store's state ({type(error).__name__}: {error}); {fix}") from None
-    if not isinstance(auth, AuthState):
-        raise MissingSlice(f"the session's slice of the store is {type(auth).__name__}, not AuthState; {fix}")
-    if auth.session != name:
-        raise MissingSlice(
-            f"the slice belongs to the session {auth.session!r}, and this one is {name!r}; "
-            f"start that slice with AuthState(session={name!r})"
-        )
-    if any(other.name == name and not other._closed for other in sessions_in(store)):
-        # Each would refresh by itself, with one refresh token: the server would take that for theft.
-        raise MissingSlice(
-            f"the slice belongs to a session {name!r} that is open; close() that one first, or give this one a slice "
-            "and a name of its own"
-        )
-
-
 def _whole(state: Any) -> Any:
     return state
 
@@ -339,11 +318,8 @@ def _ignore(tokens: Tokens | None, error: Exception | None) -> None:
     pass
 
 
-_sessions: weakref.WeakSet[Session[Any]] = weakref.WeakSet()
-
-
 def _renew_after_fork() -> None:
-    for session in list(_sessions):
+    for session in all_sessions():
         session.renew()
         session.inherit()
 

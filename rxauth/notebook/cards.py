@@ -21,7 +21,8 @@ from rxauth.notebook.words import clock, shorten, until
 from rxauth.recording import Recording
 from rxauth.redaction import Redactor
 from rxauth.runtime import Instant, Runtime
-from rxauth.session import Session, sessions_in
+from rxauth.session import Session
+from rxauth.slices import sessions_in
 from rxauth.state import AuthState
 from rxauth.store import Store
 from rxauth.tokens import Tokens

@@ -15,7 +15,8 @@ from rxauth.notebook.summary import Summary, summary
 from rxauth.recorder import record
 from rxauth.recording import Recording
 from rxauth.runtime import Instant, Runtime, running_loop
-from rxauth.session import Session, sessions_in
+from rxauth.session import Session
+from rxauth.slices import sessions_in
 from rxauth.state import Windows
 from rxauth.store import Store
 

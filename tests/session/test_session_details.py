@@ -16,7 +16,7 @@ from rxauth.actions import Refresh, SignInFailed
 from rxauth.errors import InvalidTokens, LoginFailed, MissingSlice, SessionChanged, SessionClosed, WouldDeadlock
 from rxauth.recorder import record
 from rxauth.runtime import LINGER, Runtime
-from rxauth.session import sessions_in
+from rxauth.slices import sessions_in
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
 
@@ -127,7 +127,9 @@ def test_a_session_that_is_closed_says_what_to_do() -> None:
     session = Session(lambda tokens: time.sleep(5), tokens=Tokens("old", "r", expires_at=1.0), time=time)
     errors: list[Exception] = []
     session.fresh().subscribe(on_error=errors.append)
+    assert not session.is_closed
     session.close()
+    assert session.is_closed
     assert [str(error) for error in errors] == ["the session was closed while this call waited"]
     with pytest.raises(SessionClosed) as caught:
         session.sign_in(Tokens("x", "r"))

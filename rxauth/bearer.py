@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import httpx
 
+from rxauth.bodies import aread, is_replayable, read
 from rxauth.errors import NotReplayable
 from rxauth.names import AUTHORIZATION, BEARER, check_sendable
 from rxauth.origins import Origins
@@ -24,9 +25,6 @@ Refused = int | Collection[int] | Callable[[Any], bool]
 
 #: The key of ours in the `extensions` of httpx's requests and responses.
 EXTENSION = "rxauth"
-#: How much of a refusal's body is read, in bytes, and for how long, in seconds, so that it holds no connection.
-MAX_BODY = 64 * 1024
-MAX_BODY_TIME = 5.0
 
 
 class Began:
@@ -100,7 +98,10 @@ class BearerFlow:
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
-        self._read(response) if self._refused_by is None else response.read()
+        if self._refused_by is None:
+            read(response, self.byte_stream, self._session.runtime)
+        else:
+            response.read()
         if self._is_refusal(response):
             again, waiting = None, self._replace(response, sent, caller)
             while waiting is not None:
@@ -115,7 +116,7 @@ class BearerFlow:
         response = yield request
         if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
             return
-        await (self._aread(response) if self._refused_by is None else response.aread())
+        await (aread(response, self.byte_stream) if self._refused_by is None else response.aread())
         if self._is_refusal(response):
             again, waiting = None, self._replace(response, sent, caller)
             while waiting is not None:
@@ -162,7 +163,7 @@ class BearerFlow:
         """The hop that was refused, with the new token (after a redirect that is not the request we were given), and
         what to wait for before it is sent."""
         refused = response.request
-        if not self._is_replayable(refused):
+        if not is_replayable(refused, self.byte_stream):
             response.extensions[EXTENSION] = NotReplayable(
                 f"{refused.method} {refused.url.path} was answered {response.status_code}; the token has been "
                 "refreshed, but the body can be read only once: call again with a new body, or give it as bytes"
@@ -213,68 +214,6 @@ class BearerFlow:
     def _is_refusal(self, response: Any) -> bool:
         return self._refused_by is None or self._refused_by(response)
 
-    def _is_replayable(self, request: Any) -> bool:
-        """Bytes are, and so are JSON and forms, which are bytes by now, and multipart of seekable files."""
-        if isinstance(request.stream, self.byte_stream):
-            return True
-        fields = getattr(request.stream, "fields", None)  # a multipart stream
-        if fields is None:
-            return False
-        files = [getattr(field, "file", b"") for field in fields]
-        return all(isinstance(file, str | bytes) or (hasattr(file, "seekable") and file.seekable()) for file in files)
-
-    def _read(self, response: Any) -> None:
-        if _is_read(response):
-            return
-        now = self._session.runtime.now
-        body, end = _Bounded(), now().mono + MAX_BODY_TIME
-        timeouts = response.request.extensions.get("timeout", {})
-        usual = timeouts.get("read", MAX_BODY_TIME)
-        timeouts["read"] = min(usual or MAX_BODY_TIME, MAX_BODY_TIME)  # httpcore looks it up when the body begins
-        try:
-            for chunk in response.stream:
-                if body.is_full(chunk) or now().mono > end:
-                    break
-        except Exception:
-            body.broken = True  # that it was refused is what matters
-        finally:
-            timeouts["read"] = usual
-        response.close()
-        self._put_back(response, body)
-
-    async def _aread(self, response: Any) -> None:
-        if _is_read(response):
-            return
-        from anyio import move_on_after  # httpx depends on it, and it serves trio as well
-
-        body = _Bounded()
-        with move_on_after(MAX_BODY_TIME) as scope:
-            try:
-                async for chunk in response.stream:
-                    if body.is_full(chunk):
-                        break
-            except Exception:
-                body.broken = True
-        body.broken |= scope.cancelled_caught
-        await response.aclose()
-        self._put_back(response, body)
-
-    def _put_back(self, response: Any, body: _Bounded) -> None:
-        """Let the response be read again: by httpx, which keeps it as history, or by the caller."""
-        if "content-encoding" in response.headers and (body.broken or not self._can_be_decoded(response, body)):
-            del response.headers["content-encoding"]  # else whoever reads it gets a decoder's exception for a refusal
-            body.chunks.clear()
-        response.stream = self.byte_stream(b"".join(body.chunks))
-        response.is_stream_consumed = response.is_closed = False
-
-    def _can_be_decoded(self, response: Any, body: _Bounded) -> bool:
-        stream = self.byte_stream(b"".join(body.chunks))
-        try:
-            type(response)(response.status_code, headers=response.headers, stream=stream).read()
-        except Exception:
-            return False
-        return True
-
 
 class BearerAuth(BearerFlow, httpx.Auth):
     """`httpx.Client(auth=BearerAuth(session))`, and the same for `AsyncClient`: the token is always fresh.
@@ -311,27 +250,3 @@ def bearer_for(client: Any, session: Session[Any]) -> BearerFlow:
     from rxauth import httpx2
 
     return httpx2.BearerAuth(session, origins=origins)
-
-
-class _Bounded:
-    __slots__ = ("broken", "chunks", "size")
-
-    def __init__(self) -> None:
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.broken = False
-
-    def is_full(self, chunk: bytes) -> bool:
-        self.chunks.append(chunk)
-        self.size += len(chunk)
-        if self.size > MAX_BODY:
-            self.broken = True
-        return self.broken
-
-
-def _is_read(response: Any) -> bool:
-    try:
-        response.content  # noqa: B018
-    except RuntimeError:  # httpx.ResponseNotRead
-        return False
-    return True

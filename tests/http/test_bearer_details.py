@@ -1,103 +1,20 @@
-"""Each detail of the bearer's flow, driven by hand: whose header it is, what is sent again, how a refusal is read."""
+"""Each detail of the bearer's flow, driven by hand: whose header it is, what is waited for, and who is sent."""
 
 from __future__ import annotations
 
-import asyncio
-import gzip
-from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
+from bearer_kit import URL, WAYS, Refreshed, accept, drive, get, refusal, signed_in
 
 from rxauth import BearerAuth, Session, Tokens
-from rxauth.bearer import MAX_BODY, MAX_BODY_TIME, BearerFlow, Began, bearer_for
-from rxauth.errors import NotReplayable, NotSignedIn, SessionChanged, WouldDeadlock
+from rxauth.bearer import BearerFlow, Began, bearer_for
+from rxauth.errors import NotSignedIn, SessionChanged, WouldDeadlock
 from rxauth.httpx2 import BearerAuth as BearerAuth2
 from rxauth.single import working
 from rxauth.testing import VirtualTime
-
-URL = "https://api.example.com"
-WAYS = ["sync", "async"]
-
-
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that comes in chunks, and may break off; `before` is called as it begins."""
-
-    def __init__(self, *chunks: bytes, breaks: bool = False, before: Callable[[], None] = lambda: None) -> None:
-        self._chunks, self._breaks, self._before = chunks, breaks, before
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._before()
-        yield from self._chunks
-        if self._breaks:
-            raise httpx.ReadError("reset")
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self:
-            yield chunk
-
-
-class Refreshed:
-    """Brings new tokens, numbered."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, tokens: Tokens) -> Tokens:
-        self.count += 1
-        return Tokens(f"token-{self.count}", "r")
-
-
-def signed_in(**how: Any) -> Session[Any]:
-    return Session(Refreshed(), tokens=Tokens("token-0", "r"), origins=[URL], **how)
-
-
-def refusal(request: httpx.Request, body: Body | None = None, **headers: str) -> httpx.Response:
-    return httpx.Response(401, request=request, stream=body or Body(b"no"), headers=headers)
-
-
-def accept(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, request=request, content=b"ok")
-
-
-def drive(way: str, auth: Any, request: Any, *answers: Callable[[Any], Any]) -> tuple[list[str], Any]:
-    """The headers that were sent, and the last response, when the requests are answered like this."""
-    sent: list[str] = []
-    replies = iter(answers)
-
-    def answer(request: Any) -> Any:
-        sent.append(request.headers.get("Authorization", ""))
-        return next(replies)(request)
-
-    if way == "sync":
-        flow = auth.sync_auth_flow(request)
-        response = answer(next(flow))
-        try:
-            while True:
-                response = answer(flow.send(response))
-        except StopIteration:
-            return sent, response
-
-    async def main() -> Any:
-        flow = auth.async_auth_flow(request)
-        response = answer(await anext(flow))
-        try:
-            while True:
-                response = answer(await flow.asend(response))
-        except StopAsyncIteration:
-            return response
-
-    return sent, asyncio.run(main())
-
-
-def get(**how: Any) -> httpx.Request:
-    return httpx.Request("GET", f"{URL}/me", **how)
-
-
-def one_shot() -> httpx.Request:
-    return httpx.Request("POST", f"{URL}/me", content=(chunk for chunk in [b"a", b"b"]))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -150,103 +67,6 @@ def test_a_header_that_was_never_ours_stays_when_nobody_is_signed_in(way: str) -
         drive(way, auth, get(), accept)
 
 
-class Unseekable:
-    """A file as some libraries have them: it can be read, and that is all."""
-
-    def read(self, size: int = -1) -> bytes:
-        return b""
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    ("how", "replayable"),
-    [
-        ({"data": {"a": "1"}, "files": {"f": ("n", b"bytes")}}, True),
-        ({"data": {"a": "1"}, "files": {"f": ("n", "text")}}, True),
-        ({"files": {"f": ("n", Unseekable())}}, False),
-        ({"data": {"a": "1"}, "files": {"g": ("n", b"x"), "f": ("n", Unseekable())}}, False),
-        ({"json": {"a": 1}}, True),
-        ({"content": (chunk for chunk in [b"a"])}, False),
-    ],
-    ids=["bytes", "text", "a file that can not seek", "one of two", "JSON", "a generator"],
-)
-def test_what_can_be_read_again_is_sent_again(way: str, how: dict[str, Any], replayable: bool) -> None:
-    session = signed_in()
-    request = httpx.Request("POST", f"{URL}/me", **how)
-    sent, response = drive(way, BearerAuth(session), request, refusal, accept)
-    assert session.auth.tokens is not None
-    assert session.auth.tokens.access == "token-1", "refreshed all the same"
-    if replayable:
-        assert (sent, response.status_code) == (["Bearer token-0", "Bearer token-1"], 200)
-        return
-    why = response.extensions["rxauth"]
-    assert (len(sent), response.status_code, type(why)) == (1, 401, NotReplayable)
-    assert str(why) == (
-        "POST /me was answered 401; the token has been refreshed, but the body can be read only once: "
-        "call again with a new body, or give it as bytes"
-    )
-
-
-@pytest.mark.parametrize(("usual", "while_reading"), [(60.0, 5.0), (1.0, 1.0), (None, 5.0)])
-def test_a_blocking_read_of_a_refusal_has_five_seconds_for_each_part(usual: float | None, while_reading: float) -> None:
-    seen: list[Any] = []
-    request = get(extensions={"timeout": {"connect": 7.0, "read": usual}})
-    body = Body(b"no", before=lambda: seen.append(dict(request.extensions["timeout"])))
-    drive("sync", BearerAuth(signed_in()), request, lambda request: refusal(request, body), accept)
-    assert seen == [{"connect": 7.0, "read": while_reading}]
-    assert request.extensions["timeout"] == {"connect": 7.0, "read": usual}, "as it was, for the second send"
-
-
-def test_a_request_without_timeouts_is_fine() -> None:
-    sent, _ = drive("sync", BearerAuth(signed_in()), get(), refusal, accept)
-    assert len(sent) == 2
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("size", [MAX_BODY, MAX_BODY + 1], ids=["as much as is read", "one byte more"])
-def test_a_refusal_is_read_up_to_the_limit(way: str, size: int) -> None:
-    body = gzip.compress(b"x" * 10)
-    padded = body + b"\0" * (size - len(body))
-    _, response = drive(
-        way,
-        BearerAuth(signed_in()),
-        one_shot(),
-        lambda request: refusal(request, Body(padded[:7], padded[7:]), **{"content-encoding": "gzip"}),
-    )
-    whole = size == MAX_BODY
-    assert ("content-encoding" in response.headers) is whole
-    assert response.read() == (b"x" * 10 if whole else b"")
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        (Body(gzip.compress(b"why")[:6], gzip.compress(b"why")[6:]), b"why"),
-        (Body(gzip.compress(b"why" * 999)[:20], breaks=True), b""),
-        (Body(b"not gzip"), b""),
-    ],
-    ids=["whole", "broken off", "damaged"],
-)
-def test_a_compressed_refusal_can_be_read_or_is_empty(way: str, body: Body, told: bytes) -> None:
-    _, response = drive(
-        way,
-        BearerAuth(signed_in()),
-        one_shot(),
-        lambda request: refusal(request, body, **{"content-encoding": "gzip"}),
-    )
-    assert (response.status_code, response.is_closed) == (401, False)
-    assert response.read() == told
-    assert ("content-encoding" in response.headers) is bool(told)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_what_came_of_a_refusal_that_broke_off_can_be_read(way: str) -> None:
-    body = Body(b"first, ", b"second", breaks=True)
-    _, response = drive(way, BearerAuth(signed_in()), one_shot(), lambda request: refusal(request, body))
-    assert response.read() == b"first, second"
-
-
 def test_a_call_whose_tokens_are_another_users_by_now_is_not_sent_with_his() -> None:
     session = signed_in()
     ada = session.auth.tokens
@@ -280,10 +100,6 @@ def test_a_client_gets_the_flow_of_its_own_library_and_its_base_url_the_token(
     alone = bearer_for(client(), session)
     assert not alone._origins.allow(httpx.URL("https://other.example.com/x"))
     assert alone._origins.allow(httpx.URL(f"{URL}/x"))
-
-
-def test_the_limits_are_those_that_are_promised() -> None:
-    assert (MAX_BODY, MAX_BODY_TIME) == (65_536, 5.0)
 
 
 def began(session: Session[Any], *, sign_in: str | None = None, tokens: Tokens | None = None) -> httpx.Request:
@@ -361,16 +177,6 @@ def test_a_function_decides_on_answers_of_the_fourth_hundred(way: str, status: i
     auth = BearerAuth(signed_in(), refused=lambda response: seen.append(response.status_code) or False)
     drive(way, auth, get(), lambda request: httpx.Response(status, request=request))
     assert seen == [status] * asked
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_refusal_that_was_read_already_is_left_alone(way: str) -> None:
-    def read(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(401, request=request, content=b"no")
-
-    _, response = drive(way, BearerAuth(signed_in()), one_shot(), read)
-    assert (response.text, response.is_stream_consumed) == ("no", True)
-    assert response.stream is not None
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -13,7 +13,15 @@ import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer, combine_reducers
 from rxauth.actions import Refresh, SignInFailed
-from rxauth.errors import InvalidTokens, LoginFailed, MissingSlice, SessionChanged, SessionClosed, WouldDeadlock
+from rxauth.errors import (
+    InvalidTokens,
+    LoginFailed,
+    MissingSlice,
+    NotSignedIn,
+    SessionChanged,
+    SessionClosed,
+    WouldDeadlock,
+)
 from rxauth.recorder import record
 from rxauth.runtime import LINGER, Runtime
 from rxauth.slices import sessions_in
@@ -96,6 +104,26 @@ def test_waiting_for_a_login_or_a_logout_in_the_refresher_is_refused(way: str) -
     session.fresh().subscribe(on_error=lambda error: None)
     time.advance(5)
     assert [type(error) for error in errors] == [WouldDeadlock]
+
+
+def test_an_error_that_is_there_at_once_is_told_also_in_the_refresher() -> None:
+    """Who waits there gets what needs no waiting, as it is."""
+    told: list[Exception] = []
+
+    def ask(tokens: Tokens) -> Tokens:
+        session.logout()
+        try:
+            session.fresh().run()
+        except Exception as error:
+            told.append(error)
+        session.fresh().subscribe(on_error=told.append)
+        return tokens
+
+    time = VirtualTime()
+    session = Session(ask, tokens=Tokens("old", "r", expires_at=1.0), time=time)
+    session.fresh().subscribe(on_error=lambda error: None)
+    time.advance(5)
+    assert [type(error) for error in told] == [NotSignedIn] * 2
 
 
 def test_a_login_for_which_there_is_no_thread_fails_and_says_so() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rxauth.errors import (
@@ -72,13 +74,13 @@ def test_new_tokens_that_could_not_be_saved_are_used_and_saved_before_the_next_p
 
 
 def test_an_unreadable_change_is_reported_and_the_session_goes_on() -> None:
-    errors: list[Exception] = []
+    reports: list[tuple[type[Exception], str, Any]] = []
     fleet = Fleet(1, life=200, board=Watched)
-    fleet.sessions[0].store._reporter = lambda error, where, action: errors.append(error)
+    fleet.sessions[0].store._reporter = lambda error, *about: reports.append((type(error), *about))
     fleet.board.broken = {"load"}
     fleet.board.tell()  # type: ignore[attr-defined]
     fleet.time.advance(1)
-    assert [type(error) for error in errors] == [OSError]
+    assert reports == [(OSError, "session default, looking at what another process stored", None)]
     assert fleet.sessions[0].fresh().run().access == "access-0"
 
 

@@ -27,7 +27,7 @@ from rxauth.calls import (
 from rxauth.epics import Epic
 from rxauth.errors import ApiRequestError, CallCancelled, CallSkipped, InvalidCall, NoApiEpic
 from rxauth.flight import Flight
-from rxauth.policies import OneAtATime, Policy, Turns
+from rxauth.policies import OneAtATime, Policy, Turns, check_policy
 from rxauth.runtime import running_loop
 from rxauth.senders import AsyncSender, Entry, Sender, ThreadSender
 from rxauth.session import Session
@@ -79,13 +79,16 @@ def api_epic(
     The client's `base_url` is an origin that may be sent the token. `policy` is `merge`, `latest` (a new call cancels
     the one before), `first` (calls are dropped while one runs) or `in_order`. `calls`: the classes this epic answers,
     to give each its own policy; two epics for one class send each of its calls twice. Raises TypeError for an async
-    client where no loop runs.
+    client where no loop runs, and for what is no client or call; ValueError for another policy.
     """
     if not hasattr(client, "send") or not hasattr(client, "build_request"):
         raise TypeError(f"api_epic() needs an httpx or httpx2 client, got {type(client).__name__}")
     if max_in_flight < 1:
         raise ValueError(f"max_in_flight must be 1 or more, got {max_in_flight}")
+    check_policy(policy)
     kinds = calls if isinstance(calls, tuple) else (calls,)
+    if not kinds or not all(isinstance(kind, type) and issubclass(kind, ApiCall) for kind in kinds):
+        raise TypeError(f"calls must be a class of ApiCall, or a tuple of them; got {calls!r}")
 
     def epic(actions: ActionStream[Any], state: StateView[Any]) -> Observable[Any]:
         loop = running_loop()

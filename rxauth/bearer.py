@@ -10,7 +10,6 @@ import httpx
 from rxauth.bodies import aread, is_replayable, read
 from rxauth.errors import NotReplayable
 from rxauth.names import AUTHORIZATION, BEARER, check_sendable
-from rxauth.origins import Origins
 from rxauth.refreshers.endpoint import origin_of
 from rxauth.runtime import Instant
 from rxauth.session import Session
@@ -60,22 +59,28 @@ class BearerFlow:
         elsewhere: Elsewhere = "refuse",
         header: str = AUTHORIZATION,
         scheme: str = BEARER,
-        origins: Origins | None = None,
     ) -> None:
+        if not isinstance(session, Session):
+            raise TypeError(
+                f"BearerAuth() needs a Session, got {type(session).__name__}: BearerAuth(Session(simplejwt(...)))"
+            )
         if elsewhere not in ("refuse", "bare"):
             raise ValueError(f"elsewhere must be 'refuse' or 'bare', got {elsewhere!r}")
         check_sendable("header", header, empty=False)
         check_sendable("scheme", scheme)
         self._session = session
-        self._origins = origins or session.origins
+        self._origins = session.origins
         self._elsewhere = elsewhere
         self._header = header
         self._raw_header = header.lower().encode("ascii")
         self._prefix = f"{scheme} " if scheme else ""
         self._refused_by = refused if callable(refused) else None
-        self._statuses = () if callable(refused) else (refused,) if isinstance(refused, int) else tuple(refused)
+        self._statuses = () if callable(refused) else _statuses(refused)
         #: The pair that was attached last, with its header, and the header before.
         self._issued: tuple[Tokens | None, str | None, str | None] = (None, None, None)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__.replace('.bearer', '')}.BearerAuth({self._session!r})"
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         store = self._session.store
@@ -245,8 +250,21 @@ def bearer_for(client: Any, session: Session[Any]) -> BearerFlow:
     """The flow on the base class of this client's library; the client's `base_url` is one more origin."""
     base = str(client.base_url)
     origins = session.origins.including(*([origin_of(base)] if client.base_url.host else []))
+    flow: BearerFlow
     if isinstance(client, httpx.Client | httpx.AsyncClient):
-        return BearerAuth(session, origins=origins)
-    from rxauth import httpx2
+        flow = BearerAuth(session)
+    else:
+        from rxauth import httpx2
 
-    return httpx2.BearerAuth(session, origins=origins)
+        flow = httpx2.BearerAuth(session)
+    flow._origins = origins
+    return flow
+
+
+def _statuses(refused: Any) -> tuple[int, ...]:
+    statuses = (refused,) if isinstance(refused, int) else refused
+    if isinstance(statuses, str | bytes) or not isinstance(statuses, Collection):
+        statuses = (None,)
+    if not all(type(status) is int for status in statuses):
+        raise TypeError(f"refused must be a status such as 401, several, or a function of a response; got {refused!r}")
+    return tuple(statuses)

@@ -150,7 +150,10 @@ class _AdHocBare(AdHocCall):
 
 
 def call(request: Request, *, auth: Auth = "required") -> AdHocCall:
-    """An `ApiCall` for once: `store.dispatch(call(Request.get("/api/me/")))`."""
+    """An `ApiCall` for once: `store.dispatch(call(Request.get("/api/me/")))`.
+
+    `auth` is that of `ApiCall`: `"required"`, `"if_signed_in"` or `"none"`. Raises `InvalidCall` for anything else.
+    """
     if not isinstance(request, Request):
         raise InvalidCall(f"call() takes a Request, got {type(request).__name__}; write call(Request.get('/api/me/'))")
     kinds = {"required": AdHocCall, "if_signed_in": _AdHocIfSignedIn, "none": _AdHocBare}
@@ -200,6 +203,15 @@ class ApiSkipped(ApiEvent[R]):
     why: str
 
 
+def _path(url: str) -> str:
+    """Without host and query, which may hold secrets; for any text, because what is no URL fails later."""
+    path = url.partition("#")[0].partition("?")[0]
+    return path if "://" not in path else "/" + path.partition("://")[2].partition("/")[2]
+
+
 def describe(call: ApiCall[Any]) -> str:
-    """The call's class, for messages: its fields may hold what is nobody's business."""
+    """The call's class, for messages: its fields may hold what is nobody's business. One without a class of its own is
+    told by its method and path."""
+    if isinstance(call, AdHocCall):
+        return f"{call.description.method} {_path(str(call.description.url))}"
     return type(call).__name__

@@ -18,7 +18,9 @@
     ├── NotReplayable            a 401 whose request body can not be sent a second time
     ├── WouldDeadlock            a blocking wait on the thread that must do the work
     ├── InvalidTokens            a token answer, or a token, of the wrong shape
-    ├── StorageError             a token storage can not be used: InvalidRecord, ForeignRecord, UnsafeStorage
+    ├── StorageError             a token storage can not be used: InvalidRecord, ForeignRecord, UnsafeStorage,
+    │                            and SectionLost
+    ├── TooManySessions          `Sessions` is full, and none of them can be closed without losing its tokens
     ├── InvalidRecording         a recording that can not be read, or not be replayed
     ├── ApiError                 an `ApiCall` failed: ApiRequestError, ApiNetworkError, ApiStatusError, ApiDecodingError
     ├── CallCancelled, CallSkipped   what `await request(...)` raises for a call without an answer
@@ -37,8 +39,8 @@ from typing import Any, Self
 class RxAuthError(Exception):
     """The base of all errors of this library.
 
-    `response`, where there is one, is the HTTP response that the error goes back to: the API's 401 for an error of
-    `Session.replace`, else the token endpoint's answer.
+    `response`, where there is one, is the API's answer: the refused one for an error of `Session.replace`, that to the
+    call for an `ApiError`. Of the token endpoint's answers only the `status_code` is kept.
     """
 
     response: Any = None
@@ -64,7 +66,7 @@ class SessionExpired(NotSignedIn):
     """The sign-in is over for good: the user has to sign in again.
 
     `cause` says why in two or three words (`"refused"`, `"refresh token expired"`, `"no refresh token"`,
-    `"answer lost"`); `status_code` is the token endpoint's, if it answered.
+    `"answer lost"`, `"signed out elsewhere"`); `status_code` is the token endpoint's, if it answered.
     """
 
     def __init__(self, message: str, *, cause: str = "refused", status_code: int | None = None) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rxauth.errors import RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
+from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
 from rxauth.runtime import Instant
 from rxauth.state import AuthState, is_access_expired
 
 
 def explain(auth: AuthState, name: str, now: Instant) -> str:
     """A few lines: the status and since when, what for, who asked, what to do next. Holds no secret."""
-    since = "" if auth.changed is None else f" since {clock(auth.changed.wall)} ({_ago(now.mono - auth.changed.mono)})"
+    since = ""
+    if auth.changed is not None:
+        since = f" since {clock(auth.changed.wall)} ({_span(now.mono - auth.changed.mono)} ago)"
     lines = [f"session {name!r} is {auth.status.replace('_', ' ')}{since}"]
     if auth.tokens is not None:
         remaining = auth.tokens.remaining(now)
@@ -24,8 +26,9 @@ def explain(auth: AuthState, name: str, now: Instant) -> str:
         cause = getattr(auth.error, "cause", None)
         details = [str(cause)] if cause else []
         details += [f"status {status}"] if status and f"status {status}" not in details else []
+        what = "the last login failed" if isinstance(auth.error, LoginFailed) and auth.tokens is not None else "because"
         lines.append(
-            f"because: {type(auth.error).__name__}: {auth.error}" + (f" [{', '.join(details)}]" if details else "")
+            f"{what}: {type(auth.error).__name__}: {auth.error}" + (f" [{', '.join(details)}]" if details else "")
         )
     if auth.storage == "failing" and auth.tokens is not None:
         lines.append("the tokens could not be saved: they live in memory, and are saved again before the next refresh")
@@ -58,11 +61,14 @@ def next_step(auth: AuthState, now: Instant) -> str:
 
 
 def _expiry(remaining: float) -> str:
-    return f"expires in {remaining:.0f} s" if remaining > 0 else f"expired {-remaining:.0f} s ago"
+    return f"expires in {_span(remaining)}" if remaining > 0 else f"expired {_span(-remaining)} ago"
 
 
-def _ago(seconds: float) -> str:
-    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
+def _span(seconds: float) -> str:
+    for limit, unit, name in ((600, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86_400:.0f} days"
 
 
 def clock(wall: float) -> str:

@@ -13,7 +13,7 @@ from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposab
 
 from rxauth.errors import CallCancelled, TokenRejected
 from rxauth.flight import Flight
-from rxauth.policies import OneAtATime, Policy, Turns
+from rxauth.policies import OneAtATime, Policy, Turns, check_policy
 from rxauth.runtime import Runtime, running_loop
 from rxauth.single import Leave, Loop, Settle, Single
 from rxauth.state import AuthState
@@ -53,6 +53,7 @@ def gate(
     session: Gatekeeping, project: Project[T, R], policy: Policy, failed: Failed[T, R] | None
 ) -> Callable[[Observable[T]], Observable[R]]:
     """The operator of `Session.gate`, where it is described."""
+    check_policy(policy)
 
     def operator(source: Observable[T]) -> Observable[R]:
         def subscribe(observer: abc.ObserverBase[R], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:

@@ -13,7 +13,6 @@ from rxauth.callers import AfterLogin, AfterReading, Reading, Watched, watched, 
 from rxauth.errors import (
     ForkedSession,
     RefreshUnavailable,
-    RxAuthError,
     SessionChanged,
     SessionClosed,
     TooManyRefreshes,
@@ -21,6 +20,7 @@ from rxauth.errors import (
 from rxauth.flight import Flight
 from rxauth.outcomes import Outcome, Outcomes, pair_of
 from rxauth.refresh import RefreshRun
+from rxauth.resume import unreadable
 from rxauth.runtime import LINGER, Instant
 from rxauth.single import Leave, Loop, Settle, stay, working
 from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
@@ -178,16 +178,14 @@ class Gatekeeper(Outcomes[S]):
 
     def _read(self, reading: Reading) -> None:
         def read() -> None:
-            error: RxAuthError | None = None
+            error: RefreshUnavailable | None = None
             try:
                 look(self)
             except Exception as failed:
-                error = RefreshUnavailable(
-                    f"nobody is signed in here, and what is stored can not be read ({type(failed).__name__})",
-                    cause="storage",
-                )
+                error = unreadable(failed)
             with self._lock:
-                self._reading, self._looked = None, (self.runtime.now().mono, error)
+                self._reading = None
+                self.unread(error)
             reading.land(error=error)
 
         try:

@@ -22,6 +22,7 @@ from rxauth.callers import Reading
 from rxauth.errors import (
     NotSignedIn,
     ReducerError,
+    RefreshUnavailable,
     RxAuthError,
     SessionChanged,
     SessionClosed,
@@ -85,7 +86,7 @@ class Outcomes(Generic[S]):
         self._login: tuple[str, Flight[Tokens]] | None = None
         #: Whether somebody signed in elsewhere is being read; when that was done last, and the error if it failed.
         self._reading: Reading | None = None
-        self._looked: tuple[float, RxAuthError | None] = (float("-inf"), None)
+        self._looked: tuple[float, RefreshUnavailable | None] = (float("-inf"), None)
         #: What has to be done outside of the lock, until it is done: a Ctrl-C may stop who should.
         self._steps: deque[Callable[[], object]] = deque()
         self._unpublished: SessionEvent | None = None
@@ -200,7 +201,7 @@ class Outcomes(Generic[S]):
         """Begin as these tokens say, or as nobody, in the place of `pending`, for which calls may have waited as for a
         login. False when that came too late to count. The caller notifies."""
         with self._lock:
-            self._looked = self.runtime.now().mono, None
+            self.unread(None)
             if flight is not None and self._login is not None and self._login[1] is flight:
                 self._login = None
             if self._closed or self.auth.pending != pending:
@@ -215,6 +216,10 @@ class Outcomes(Generic[S]):
             else:  # somebody was there before, in a store that outlives its sessions
                 self.store.commit(SignInFailed(**about, sign_in=pending, error=NotSignedIn("nothing is stored")))
             return True
+
+    def unread(self, error: RefreshUnavailable | None) -> None:
+        """The storage was looked at just now; with an error, calls are told that while nobody is signed in."""
+        self._looked = self.runtime.now().mono, error
 
     def present(self) -> tuple[str, str]:
         return present(self.auth)

@@ -17,6 +17,12 @@ Policy = Literal["merge", "latest", "first", "in_order"]
 Cancel = Callable[[], None]
 
 
+def check_policy(policy: Any) -> None:
+    """Raise a ValueError for what is no policy."""
+    if policy not in get_args(Policy):
+        raise ValueError(f"policy must be one of {', '.join(get_args(Policy))}; got {policy!r}")
+
+
 class Turns(Generic[T]):
     """Starts items by a policy, at a cost that does not grow with their number (that of `ops.flat_map` does).
 
@@ -32,8 +38,6 @@ class Turns(Generic[T]):
         dropped: Callable[[T], None] = lambda _: None,
         accepted: Callable[[T], None] = lambda _: None,
     ) -> None:
-        if policy not in get_args(Policy):
-            raise ValueError(f"policy must be one of {', '.join(get_args(Policy))}; got {policy!r}")
         self._policy = policy
         self._start = start
         self._dropped = dropped

@@ -91,6 +91,7 @@ class Recording(Shown, Closing):
 
     @property
     def dropped(self) -> int:
+        """How many events, the oldest, are not there any more."""
         events = self.events
         return events[0].number - 1 if events else 0
 

@@ -130,8 +130,10 @@ class RefreshRun:
         if getattr(refresher, "unattended", False):
             login = getattr(refresher, "login", None)
             return (lambda: call(login)) if login is not None else (lambda: call(refresher, spent))
-        cause = "no refresh token" if spent.refresh is None else "refresh token expired"
-        return Failure("final", SessionExpired(f"the access token is stale and there is {cause}", cause=cause))
+        cause, what = "refresh token expired", "the refresh token has expired"
+        if spent.refresh is None:
+            cause, what = "no refresh token", "there is no refresh token"
+        return Failure("final", SessionExpired(f"the access token is stale, and {what}", cause=cause))
 
     def _outcome(self, pending: Pending[Any], sent: Instant) -> Tokens | Failure:
         try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from rxauth.actions import RefreshFailed, SignInFailed
-from rxauth.errors import RefreshUnavailable
+from rxauth.errors import RefreshUnavailable, StorageError
 from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage, still
 from rxauth.runtime import LINGER
@@ -20,6 +20,8 @@ class Beginner(Host, Protocol):
     """What a beginning needs of its session."""
 
     def take_up(self, pending: str, tokens: Tokens | None, flight: Flight[Tokens] | None = None) -> bool: ...
+
+    def unread(self, error: RefreshUnavailable | None) -> None: ...
 
     def report(self, error: Exception, where: str, action: object) -> None: ...
 
@@ -49,6 +51,7 @@ def resume(host: Beginner) -> None:
         record = host.storage.load()
     except Exception as error:
         host.report(error, f"session {host.name}, loading its tokens", None)
+        host.unread(unreadable(error))
         return
     tokens = _pair_in(record)
     if record is not None and tokens is not None and host.take_up(host.auth.pending, tokens):
@@ -82,10 +85,17 @@ class Resumption:
     def _fail(self, error: Exception) -> None:
         host = self._host
         host.report(error, f"session {host.name}, loading its tokens", None)
-        unread = RefreshUnavailable(f"what is stored could not be read ({type(error).__name__})", cause="storage")
+        unread = unreadable(error)
         failed = SignInFailed(session=host.name, sign_in=self._pending, at=host.runtime.now(), error=unread)
         host.conclude(failed, self._flight)
         self._flight.land(error=unread)
+
+
+def unreadable(error: Exception) -> RefreshUnavailable:
+    """What a call is told while nobody is signed in and the storage does not say who could be. A `StorageError` names
+    the remedy; of any other error only the kind is told."""
+    why = str(error) if isinstance(error, StorageError) else type(error).__name__
+    return RefreshUnavailable(f"nobody is signed in here, and what is stored can not be read: {why}", cause="storage")
 
 
 def _pair_in(record: Record | None) -> Tokens | None:

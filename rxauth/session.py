@@ -35,6 +35,7 @@ from rxauth.slices import all_sessions, check_slice, move_in
 from rxauth.state import AuthState, auth_reducer, is_refreshing, present
 from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
+from rxauth.storage.protocol import check_storage
 from rxauth.store import Store
 from rxauth.tokens import Tokens
 from rxauth.turn import check_lease, look
@@ -58,7 +59,12 @@ class Session(Shown, Closing, Gatekeeper[S]):
     `tokens` is a pair that you already have. `origins` are the places, as `"https://host"`, that may be sent the access
     token, beside the refresher's. `storage` keeps the tokens between runs; it is read here, but on a running event loop
     in the background, and calls wait for it as for a login. `runtime` is the clock and the threads; a test calls it
-    `time=VirtualTime()`. The numbers (`leeway`, `deadline`, ...) are those of `rxauth.settings.Settings`.
+    `time=VirtualTime()`. `name` tells the sessions of one store apart; the slice of one that is not "default" begins as
+    `AuthState(session=name)`. The numbers (`leeway`, `deadline`, ...), in seconds, are those of
+    `rxauth.settings.Settings`.
+
+    Raises `OriginNotAllowed` for a token endpoint or an origin that is plain http on another machine, `InvalidTokens`,
+    `MissingSlice`, and TypeError or ValueError for another wrong argument.
     """
 
     @concealed
@@ -82,6 +88,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             raise RxAuthError("a session refreshes on a thread of its own, and this platform has none")
         if runtime is not None and time is not None:
             raise TypeError("runtime= and time= are two names of one thing; give one of them")
+        check_storage(storage)
         numbers = Settings.of(**settings)
         check_lease(storage, numbers)
         clock = runtime or time or Runtime()
@@ -118,7 +125,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
         Fresh tokens come at once. Stale ones wait for the one refresh of all callers. Errors: `NotSignedIn`,
         `SessionExpired` after the server ended the sign-in, `SessionChanged` when another user signed in meanwhile,
         `RefreshUnavailable` (with `retry_at`), `RefreshTimeout`, `RefreshMisconfigured`, `RefresherError`,
-        `SessionClosed`. Leaving early does not stop the refresh.
+        `SessionClosed`; `LoginFailed` when the login failed that it waited for, `ForkedSession` in the child of a fork,
+        `WouldDeadlock` for a blocking wait on the refresh's own thread. Leaving early does not stop the refresh.
+
+        To begin now and wait later: `asyncio.ensure_future(session.fresh())`.
         """
         return Single(lambda settle, loop: self.acquire(settle, loop, asked_by="fresh()"), self.runtime, self)
 
@@ -147,7 +157,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
         `project` means that the server refused the tokens: they are replaced and the item runs once more.
 
         `policy`: `merge` runs all items at once, `latest` cancels the one before, `first` drops items while one runs,
-        `in_order` runs one after the other.
+        `in_order` runs one after the other. Raises ValueError for another one.
         """
         return gate(self, project, policy, failed)
 
@@ -211,7 +221,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
         """Why is the session in this state: when, what for, who asked, and what to do next."""
         if self._closed:
             return f"session {self.name!r} is closed: it refreshes nothing any more; make a new Session"
-        return explain(self.auth, self.name, self.runtime.now())
+        auth, unread = self.auth, self._looked[1]
+        if auth.status == "signed_out" and auth.error is None:
+            auth = replace(auth, error=unread)
+        return explain(auth, self.name, self.runtime.now())
 
     def close(self) -> None:
         """Release waiting calls with `SessionClosed`; a refresh on the wire is still stored. Idempotent."""

@@ -46,7 +46,8 @@ class Settings:
             if name not in names:
                 raise TypeError(f"Session() has no keyword {name!r}; its numbers are {', '.join(names)}")
             if value is not None and not (_is_number(value) and (value >= 0 or name == "leeway")):
-                raise ValueError(f"{name} must be a number of seconds or a count, from 0 to a century; got {value!r}")
+                least = "at most a century, or less than 0" if name == "leeway" else "from 0 to a century"
+                raise ValueError(f"{name} must be a number of seconds or a count, {least}; got {value!r}")
             if value is None and name not in ("leeway", "refresh_ahead"):
                 raise ValueError(f"{name} must be a number; leave it out for the default")
         if given.get("tries", 1) == 0:

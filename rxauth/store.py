@@ -155,6 +155,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         """A source completed: the store goes on."""
 
     def run(self, scheduler: abc.SchedulerBase | None = None) -> NoReturn:
+        """Raises `StoreNeverCompletes`: wait for a state, `store.pipe(ops.first(lambda state: ...)).run()`."""
         raise StoreNeverCompletes(
             "a store never completes, so run() would wait for ever; read store.state, or wait for the first state that "
             "you are after: store.pipe(ops.first(lambda state: ...)).run()"

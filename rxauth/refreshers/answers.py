@@ -119,7 +119,10 @@ def judge_login(response: Any) -> None:
                 "client_id, scope and grant",
                 status_code=status,
             ) from None
-        if codes or status in (404, 405, 406, 408, 415, 425, 429) or not 400 <= status < 500:
+        if status in (404, 405) and not codes:
+            what = f"there is no login at {response.request.url.path} (status {status}): check the address"
+            raise RefreshMisconfigured(what, status_code=status) from None
+        if codes or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
             raise
         refused = RefreshRefused(f"the server refused the credentials ({status})", status_code=status)
         raise refused from None
@@ -141,7 +144,7 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("transient", error, error.repeat, error.retry_after)
     if isinstance(error, InvalidTokens):
         # The server was content, so it may have spent the refresh token, and a second try would be a reuse.
-        unusable = RefreshUnavailable(f"the token endpoint's answer is unusable: {error}", cause="unusable answer")
+        unusable = RefreshUnavailable(f"the refresh brought nothing usable: {error}", cause="unusable answer")
         return Failure("in_doubt", _caused(unusable, error))
     names = {base.__name__ for base in type(error).__mro__ if base.__module__.partition(".")[0] in ("httpx", "httpx2")}
     if "HTTPStatusError" in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import ssl
 import zlib
@@ -56,6 +57,16 @@ class EndpointOptions(TypedDict, total=False):
     transport: httpx.BaseTransport | None
 
 
+def check_options(maker: Callable[..., Any], options: EndpointOptions) -> None:
+    """Raise a TypeError for keywords that neither `maker` itself has nor `EndpointOptions`."""
+    unknown = sorted(set(options) - EndpointOptions.__optional_keys__)
+    if unknown:
+        parameters = inspect.signature(maker).parameters.values()
+        own = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        known = ", ".join([*own, *sorted(EndpointOptions.__optional_keys__)])
+        raise TypeError(f"{maker.__name__}() has no keyword {', '.join(map(repr, unknown))}; there are {known}")
+
+
 class Endpoint:
     """Sends tokens and credentials to a server and reads its answers; every call uses an httpx client of its own.
 
@@ -88,10 +99,6 @@ class Endpoint:
         for header, text in self.headers.items():
             check_sendable("the name of a header in headers=", header, empty=False)
             check_sendable(f"headers={{{header!r}: ...}}", text)
-        unknown = sorted(set(options) - EndpointOptions.__optional_keys__)
-        if unknown:
-            known = ", ".join(sorted(EndpointOptions.__optional_keys__))
-            raise TypeError(f"unknown keyword {', '.join(unknown)}; there are {known}")
         check_url(url)
         self.origins = (origin_of(url),)
 

@@ -11,7 +11,7 @@ from rxauth.errors import OriginNotAllowed
 from rxauth.frames import concealed
 from rxauth.names import CLIENT_ID, CLIENT_SECRET, GRANT_TYPE, REFRESH_TOKEN, SCOPE, TOKEN, TOKEN_TYPE_HINT
 from rxauth.origins import is_safe, parse_origin, show
-from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_url, origin_of, without_password
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options, check_url, origin_of, without_password
 from rxauth.tokens import Tokens
 
 ClientAuth = Literal["basic", "body"]
@@ -39,6 +39,7 @@ def oauth2(
     secret its `client_id` goes in the body. With a `logout_url` a logout revokes the refresh token (RFC 7009).
     `options` say how a server differs: see `rxauth.refreshers.endpoint.EndpointOptions`.
     """
+    check_options(oauth2, options)
     return OAuth2(token_url, client_id, client_secret, client_auth, scope, logout_url, options)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from rxauth.frames import concealed
 from rxauth.names import SIMPLEJWT_REFRESH
-from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, without_password
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options, without_password
 from rxauth.tokens import Tokens
 
 
@@ -25,6 +25,7 @@ def simplejwt(
     is `/api/token/blacklist/`) a logout revokes the refresh token at the server. `options` say how a server differs:
     see `rxauth.refreshers.endpoint.EndpointOptions`.
     """
+    check_options(simplejwt, options)
     return SimpleJWT(url.rstrip("/"), login_path, refresh_path, logout_path, options)
 
 

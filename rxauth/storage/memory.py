@@ -15,9 +15,11 @@ class MemoryStorage:
         self._record: Record | None = None
 
     def load(self) -> Record | None:
+        """The stored record, if there is one."""
         return self._record
 
     def save(self, record: Record, replaces: Key | None = None) -> bool:
+        """Store the record and return true, unless `replaces` is given and anything but that pair is stored."""
         with self._lock:
             if not may_replace(self._record, replaces):
                 return False
@@ -25,6 +27,7 @@ class MemoryStorage:
             return True
 
     def clear(self, sign_in: str) -> None:
+        """Remove the record if it is this sign-in's."""
         with self._lock:
             if self._record is not None and self._record.sign_in == sign_in:
                 self._record = None

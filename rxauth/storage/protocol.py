@@ -35,6 +35,16 @@ class Record:
         return self.sign_in, self.generation
 
 
+def check_storage(storage: object) -> None:
+    """Raise a TypeError for what is neither a `TokenStorage` nor None."""
+    if storage is None or all(callable(getattr(storage, name, None)) for name in ("load", "save", "clear")):
+        return
+    raise TypeError(
+        f"storage must have load, save and clear, got {type(storage).__name__}; for a path say "
+        "storage=FileStorage(path), from rxauth.storage.file"
+    )
+
+
 def may_replace(stored: Record | None, replaces: Key | None) -> bool:
     """The rule of `TokenStorage.save`: may a record that is to replace this pair take the place of what is stored?"""
     return replaces is None or (stored is not None and stored.tokens is not None and stored.key == replaces)

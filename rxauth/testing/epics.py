@@ -18,6 +18,9 @@ from rxauth.store import Store
 from rxauth.testing.diagram import ANY_ERROR, Mark, explain_difference
 from rxauth.testing.time import VirtualTime
 
+#: An epic that has emitted so much, in a store that shows it its own actions, will not end.
+ENDLESS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Emission:
@@ -104,7 +107,12 @@ def run_epic(
     got: list[Emission] = []
 
     def note(kind: Literal["action", "error", "completed"]) -> Callable[..., None]:
-        return lambda value=None: got.append(Emission(clock.now().mono - began, kind, value))
+        def noted(value: Any = None) -> None:
+            got.append(Emission(clock.now().mono - began, kind, value))
+            if feed_back and len(got) == ENDLESS:
+                store.close()
+
+        return noted
 
     @functools.wraps(epic, updated=())
     def watched(actions: Any, view: Any) -> Observable[Any]:
@@ -118,11 +126,21 @@ def run_epic(
         report=lambda *_: None,
         scheduler=clock.scheduler,
     )
+
+    def send(mark: Mark) -> None:
+        if mark.kind != "action":
+            store.close()
+        elif not store.is_closed:  # as it is before the end where the epic was endless
+            store.dispatch(mark.value)
+
     for mark in sent:
-        clock.call_later(
-            mark.at, functools.partial(store.dispatch, mark.value) if mark.kind == "action" else store.close
-        )
+        clock.call_later(mark.at, functools.partial(send, mark))
     clock.advance(seconds)
+    if feed_back and len(got) >= ENDLESS:
+        raise AssertionError(
+            f"the epic {name_of(epic)} answers its own answers, without end: of what it emits, it must not be shown "
+            "what it answers; say which actions those are, for example with actions.of_type(Typed)"
+        )
     done = list(got)
     store.close()
     clock.advance()

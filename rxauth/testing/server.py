@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import get_args
 
 from rxauth.closing import Closing
 from rxauth.runtime import Runtime
@@ -12,6 +13,11 @@ from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Reuse, Rotation
 from rxauth.testing.sockets import Listener
 from rxauth.testing.transport import Transport
+
+
+def _check_fault(fault: object) -> None:
+    if fault is not None and not isinstance(fault, Fault):
+        raise TypeError(f"a fault is made by rxauth.testing.faults, such as faults.unavailable(503); got {fault!r}")
 
 
 class TokenServer(Closing):
@@ -24,7 +30,10 @@ class TokenServer(Closing):
 
     All times in seconds. `life` of the access tokens (exact; the JWT's `exp` is cut to whole seconds), `refresh_life`;
     `token_latency` and `api_latency` of the answers; `clock_offset` is how far the server's clock is ahead of ours;
-    `rotate` and `reuse` are the policy for refresh tokens, see `rxauth.testing.rotation.Rotation`.
+    `rotate` and `reuse` are the policy for refresh tokens: a spent one that comes again ends the sign-in
+    (`"revoke_family"`), is refused (`"reject"`) or brings a pair once more (`"allow"`). With `revoke_on_rotate` a
+    refresh ends the access token of before. `date_header`: each answer has the time of the server's clock. `user` and
+    `password` are what a login needs.
 
     With `time=VirtualTime()` the server's clock and the latencies of `transport` are virtual; those of `url` are real.
     """
@@ -45,6 +54,8 @@ class TokenServer(Closing):
         password: str = "lovelace",
         time: Runtime | None = None,
     ) -> None:
+        if reuse not in get_args(Reuse):
+            raise ValueError(f"reuse must be one of {', '.join(get_args(Reuse))}; got {reuse!r}")
         self.user, self.password = user, password
         clock = time or Runtime()
         rotation = Rotation(
@@ -97,11 +108,14 @@ class TokenServer(Closing):
 
     def script(self, *faults: Fault | None) -> None:
         """The next requests to the token endpoint meet these, in order (None: nothing); then all is well again."""
+        for fault in faults:
+            _check_fault(fault)
         with self._desk.lock:
             self._desk.script.extend(fault or Fault() for fault in faults)
 
     def always(self, fault: Fault | None) -> None:
         """Every request to the token endpoint that no script is for meets this."""
+        _check_fault(fault)
         self._desk.always = fault
 
     def hold(self, *paths: str, until: Callable[[], object], at_most: float = 10.0) -> None:

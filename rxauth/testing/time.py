@@ -47,6 +47,7 @@ class VirtualTime(Runtime):
         self.scheduler = VirtualScheduler(self)
 
     def now(self) -> Instant:
+        """The moment that this clock shows; both its times are in seconds."""
         return Instant(self._wall, self._mono)
 
     def chance(self) -> float:
@@ -116,6 +117,7 @@ class VirtualTime(Runtime):
         self._ready.append(_Task(self._tasks, work, name))
 
     def latch(self) -> Latch:
+        """One to wait for with `wait`, in virtual time."""
         return _VirtualLatch(self)
 
     def wait(self, latch: Latch, timeout: float | None = None) -> bool:

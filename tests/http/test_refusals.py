@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from http_kit import KINDS, Kind, authorizations, signed_in
 
+from rxauth import BearerAuth, Session, simplejwt
 from rxauth.errors import NotReplayable, SessionExpired
+from rxauth.httpx2 import BearerAuth as BearerAuth2
 from rxauth.testing import TokenServer, faults
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -229,3 +231,21 @@ def test_unknown_elsewhere_is_refused() -> None:
 
     with pytest.raises(ValueError, match="'refuse' or 'bare'"):
         BearerAuth(Session(lambda tokens: tokens), elsewhere="drop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("refused", ["403", b"401", [401, "403"], None, 401.0, True])
+def test_what_is_no_status_is_refused(refused: Any) -> None:
+    with pytest.raises(TypeError, match="refused must be a status such as 401, several, or a function"):
+        BearerAuth(Session(lambda tokens: tokens), refused=refused)
+
+
+@pytest.mark.parametrize("session", ["a token", simplejwt("https://a.example")])
+def test_what_is_no_session_is_refused(session: Any) -> None:
+    with pytest.raises(TypeError, match=r"BearerAuth\(\) needs a Session, got \w+: BearerAuth\(Session\(simplejwt"):
+        BearerAuth(session)
+
+
+def test_its_repr_says_for_which_library_it_is() -> None:
+    session = Session(lambda tokens: tokens)
+    assert repr(BearerAuth(session)) == f"rxauth.BearerAuth({session!r})"
+    assert repr(BearerAuth2(session)) == f"rxauth.httpx2.BearerAuth({session!r})"

@@ -158,11 +158,11 @@ def test_an_api_call_has_the_number_of_its_actions() -> None:
     assert [action.id for action in recording.of_type(ApiSucceeded)] == ids
     callers = [event.action.caller for event in recording.events if event.stream == "session"]
     assert set(callers) == set(ids)
-    assert told(recording)[:2] == [(1, "waits: the call AdHocCall"), (2, "waits: the call AdHocCall")]
+    assert told(recording)[:2] == [(1, "waits: the call GET /api/me/"), (2, "waits: the call GET /api/me/")]
     assert sorted(told(recording)) == sorted(
         (number, what)
         for number in (1, 2)
-        for what in ("waits: the call AdHocCall", "released", "sent GET /api/me/", "ended 200")
+        for what in ("waits: the call GET /api/me/", "released", "sent GET /api/me/", "ended 200")
     )
 
 

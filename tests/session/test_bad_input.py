@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,17 @@ def test_a_refresher_that_is_none() -> None:
         Session("https://api.example.com")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("storage", ["~/tokens", Path("tokens")])
+def test_a_path_is_no_storage(storage: Any) -> None:
+    with pytest.raises(TypeError, match=r"got (str|PosixPath); for a path say storage=FileStorage\(path\)"):
+        Session(refresh, storage=storage)
+
+
+def test_a_policy_that_is_none() -> None:
+    with pytest.raises(ValueError, match="policy must be one of merge, latest, first, in_order; got 'switch'"):
+        Session(refresh).gate(lambda item, tokens: item, policy="switch")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
@@ -80,6 +92,7 @@ def test_a_refresher_that_is_none() -> None:
         ({"deadline": None}, ValueError, "deadline must be a number"),
         ({"tries": 0}, ValueError, "tries must be 1 or more"),
         ({"cool_down": "5"}, ValueError, "got '5'"),
+        ({"leeway": "5"}, ValueError, "a century, or less than 0; got '5'"),
     ],
 )
 def test_numbers_out_of_range(settings: dict[str, Any], error: type[Exception], says: str) -> None:

@@ -142,7 +142,7 @@ async def test_a_storage_that_can_not_be_read_is_reported() -> None:
     with made(shelf, store=store, select=lambda auth: auth) as session:
         with pytest.raises(RefreshUnavailable) as caught:
             await first(session, shelf)
-        assert str(caught.value).startswith("what is stored could not be read (OSError)")
+        assert str(caught.value) == "nobody is signed in here, and what is stored can not be read: OSError"
         assert reports == [(shelf.error, "session billing, loading its tokens", None)]
         assert (session.auth.status, type(session.auth.error)) == ("signed_out", RefreshUnavailable)
         assert session.auth.changed is not None

@@ -122,10 +122,10 @@ async def test_on_a_loop_a_storage_that_can_not_be_read_is_told_of_and_read_agai
         call = asyncio.ensure_future(_ask(session))
         await asyncio.sleep(0)
         storage.may_answer.set()
-        with pytest.raises(RefreshUnavailable, match="could not be read") as caught:
+        with pytest.raises(RefreshUnavailable, match="can not be read") as caught:
             await call
         assert caught.value.cause == "storage"
-        assert "could not be read" in session.explain()
+        assert "can not be read" in session.explain()
         storage.error = None
         assert (await session.fresh()).access == "a", "when it works again"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
-from rxauth.errors import RefreshMisconfigured, RefreshRefused, RefreshUnavailable
+from rxauth.errors import LoginFailed, RefreshMisconfigured, RefreshRefused, RefreshUnavailable
 from rxauth.runtime import Instant
 from rxauth.state import (
     AuthState,
@@ -112,3 +113,21 @@ def test_explain_holds_no_secret() -> None:
     assert "access-" not in session.explain()
     assert "refresh-" not in session.explain()
     assert "access-" not in repr(session)
+
+
+def test_explain_a_login_that_failed_over_somebody_who_stays() -> None:
+    _, refresher, session = make(life=300)
+    refresher.login_script = [RefreshRefused("wrong password")]
+    with pytest.raises(LoginFailed):
+        session.login(username="ada", password="wrong").run()
+    text = session.explain()
+    assert "is signed in" in text
+    assert "the last login failed: LoginFailed: " in text
+    assert "because" not in text
+
+
+def test_explain_tells_long_times_in_larger_units() -> None:
+    time, _, session = make(life=300)
+    for seconds, told in ((200, "200 s ago"), (900, "18 min ago"), (10_000, "3 h ago"), (500_000, "6 days ago")):
+        time.advance(seconds)
+        assert f"({told})" in session.explain()

@@ -18,7 +18,7 @@ def test_an_answer_that_is_no_token_leaves_the_state_and_is_no_parser_error() ->
     """B42"""
     _, refresher, session = make()
     refresher.script = [lambda tokens: []]
-    with pytest.raises(RefreshUnavailable, match="unusable"):
+    with pytest.raises(RefreshUnavailable, match="nothing usable"):
         session.fresh().run()
     assert session.auth.tokens is not None
     assert refresher.posts == 1

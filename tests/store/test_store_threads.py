@@ -211,7 +211,7 @@ def test_nobody_is_kept_delivering_others_actions_without_bound() -> None:
     """Who dispatched one action delivers at most a fair share of the others'; another thread does the rest."""
     others = 3 * FAIR_SHARE
     store, seen = Store(count_reducer, 0), Seen()
-    delivering, go_on = threading.Event(), threading.Event()
+    delivering, go_on, all_are_there = threading.Event(), threading.Event(), threading.Event()
 
     def slow(ping: Ping) -> None:
         if ping.n == 0:
@@ -220,13 +220,15 @@ def test_nobody_is_kept_delivering_others_actions_without_bound() -> None:
 
     store.actions.of_type(Ping).subscribe(slow)
     store.actions.subscribe(seen)
-    crew = Crew(lambda: store.dispatch(Ping(0)))
+    # It stays until the end: else the number of its thread would be given to the next one.
+    crew = Crew(lambda: (store.dispatch(Ping(0)), await_event(all_are_there)))
     await_event(delivering)
     for number in range(1, others + 1):
         store.dispatch(Ping(number))
     go_on.set()
-    crew.join()
     seen.until(lambda: len(seen) == others + 1)
+    all_are_there.set()
+    crew.join()
     assert [ping.n for ping in seen] == list(range(others + 1))
     by_the_first = seen.threads.count(crew.threads[0].ident or 0)
     assert 1 < by_the_first <= FAIR_SHARE + 1

@@ -144,3 +144,12 @@ def test_an_epic_that_waits_at_the_gate_of_a_session() -> None:
 def test_a_diagram_with_a_mistake_is_refused(actions: str, values: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         check_epic(search, actions, "---", values)
+
+
+def test_an_epic_that_answers_its_own_answers_is_told_of_and_ends() -> None:
+    with pytest.raises(AssertionError, match="the epic shout answers its own answers, without end"):
+        check_epic(shout, "-a-b-|", "-A-B-|")
+
+
+def shout(actions: Any, state: Any) -> Any:
+    return actions.pipe(ops.map(str.upper))

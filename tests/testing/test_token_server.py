@@ -230,3 +230,12 @@ def test_a_server_that_was_closed_before_it_had_a_port_says_so() -> None:
     server.close()
     with pytest.raises(RuntimeError, match="with block"):
         server.url  # noqa: B018
+
+
+def test_what_it_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="reuse must be one of revoke_family, reject, allow; got 'nope'"):
+        TokenServer(reuse="nope")  # type: ignore[arg-type]
+    with TokenServer() as server:
+        for say in (server.script, server.always):
+            with pytest.raises(TypeError, match=r"such as faults.unavailable\(503\); got 503"):
+                say(503)  # type: ignore[arg-type]

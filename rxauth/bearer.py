@@ -181,7 +181,7 @@ class BearerFlow:
         if is_fetching(self._session):
             return False  # the refresher uses this very client: it must not wait for what it is to bring
         if not self._origins.allow(request.url):
-            if self._elsewhere == "bare":
+            if self._elsewhere == "bare" or not request.url.host:  # without a host httpx itself says what is missing
                 return False
             raise self._origins.refuse(request.url)
         wanted, length = self._raw_header, len(self._raw_header)
@@ -234,6 +234,9 @@ class BearerAuth(BearerFlow, httpx.Auth):
     `elsewhere="bare"` sends requests to other origins without the token instead of raising `OriginNotAllowed`.
     `header` and `scheme`: where the token goes (`scheme=""` for the token alone). With another header than
     `Authorization` do not let the client follow redirects: httpx takes along every header but that one to any origin.
+
+    A response hook of the client's that raises for a status comes first: its 401 is not seen here, and no token is
+    replaced.
 
     Raises the errors of `Session.fresh`, which are no `httpx.HTTPError`s; those of a refusal have the 401 as
     `.response`.

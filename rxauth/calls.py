@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
@@ -201,6 +202,13 @@ class ApiSkipped(ApiEvent[R]):
     """The call was never sent, and never started. `why` is `"bailed out"` or `"dropped"` (policy `first`)."""
 
     why: str
+
+
+def check_not_async(result: Any, method: str) -> None:
+    """Raise a TypeError if this is what an async function returns: a call's methods are ordinary ones."""
+    if isinstance(result, Coroutine):
+        result.close()
+        raise TypeError(f"{method}() must not be async; what has to be waited for goes into an epic or the gate")
 
 
 def _path(url: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from reactivex import Observable
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxauth.errors import RxAuthError
+from rxauth.errors import CallCancelled, RxAuthError
 from rxauth.single import Leave, Loop, Settle, Single, stay, tell
 
 T = TypeVar("T")
@@ -155,7 +155,12 @@ def share_replayed() -> Callable[[Observable[T]], Observable[T]]:
             def on_next(value: T) -> None:
                 values[:] = [value]
 
-            source.subscribe(on_next, land, land)
+            try:
+                source.subscribe(on_next, land, land)
+            except BaseException as error:  # also a Ctrl-C: the run is over, and whoever comes later starts another
+                land(error if isinstance(error, Exception) else CallCancelled("the source was interrupted"))
+                if not isinstance(error, Exception):
+                    raise
 
         return Single(join)
 

@@ -243,13 +243,18 @@ class _Gated:
 
     def result(self) -> Single[Any]:
         # Not made where the function is called: the frames of its error's traceback would hold the result for ever.
-        result: Single[Any] = Single(self._join, self._session.runtime, self._session)
+        result: Single[Any] = Single(self._join, self._session.runtime, self._session, self._stuck)
         weakref.finalize(result, self._drop).atexit = False
         return result
 
     def _join(self, settle: Settle[Any], loop: Loop | None) -> Leave:
         self._heard = True
         return self._flight.join(settle, loop)
+
+    def _stuck(self) -> str:
+        if self._loop is None or self._loop is not running_loop():
+            return ""
+        return "run() blocks the event loop on which the function action runs: await it, or subscribe"
 
     def _drop(self) -> None:
         """Nobody holds the result any more."""

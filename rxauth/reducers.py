@@ -24,7 +24,7 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
         reducer = combine_reducers(App, auth=auth_reducer, notes=notes_reducer)
 
     Returns the same object when no slice changed. A field without a reducer stays as it is. Raises `InvalidState` when
-    `state_class` is no frozen dataclass or has no such field.
+    `state_class` is no frozen dataclass, or has no such field, or one that its constructor does not take.
     """
     if not (isinstance(state_class, type) and dataclasses.is_dataclass(state_class)):
         raise InvalidState(f"combine_reducers() needs a frozen dataclass first, got {state_class!r}")
@@ -35,6 +35,14 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
     if unknown:
         raise InvalidState(
             f"{state_class.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(fields))}"
+        )
+    computed = sorted(
+        field.name for field in dataclasses.fields(state_class) if field.name in reducers and not field.init
+    )
+    if computed:
+        raise InvalidState(
+            f"{state_class.__name__}.{computed[0]} can have no reducer, because its constructor does not take it: make "
+            "it a property"
         )
     slices = tuple(reducers.items())
     given = tuple(field.name for field in dataclasses.fields(state_class) if field.init)

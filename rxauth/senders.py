@@ -8,10 +8,11 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, Protocol
 
 from rxauth.bearer import EXTENSION, Began, bearer_for
-from rxauth.calls import ApiCall, Request, describe
+from rxauth.calls import ApiCall, Request, check_not_async, describe
 from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
 from rxauth.flight import Anywhere
 from rxauth.frames import own_frames, without_frames
@@ -164,6 +165,8 @@ class Sender:
         try:
             ok = call.is_ok(response)
             payload = call.parse(response) if ok else None
+            if type(payload) is CoroutineType:
+                check_not_async(payload, "parse")
         except Exception as error:
             text = f"the answer to {describe(call)} ({response.status_code}) could not be read: {type(error).__name__}"
             self._owner.fail(entry, _caused(ApiDecodingError(text, response=response), error))
@@ -171,12 +174,16 @@ class Sender:
         if ok:
             self._owner.succeed(entry, payload, response)
         else:
-            text = f"{describe(call)} was answered {response.status_code}"
-            self._owner.fail(entry, ApiStatusError(text, response=response, status_code=response.status_code))
+            failed = _answered(call, response)
+            failed.__cause__ = response.extensions.get(EXTENSION)  # why it was not sent again, if it could not be
+            self._owner.fail(entry, failed)
 
     def _fail(self, entry: Entry, error: Exception) -> None:
         if isinstance(error, RxAuthError):
             self._owner.fail(entry, error)
+            return
+        if any(base.__name__ == "HTTPStatusError" for base in type(error).__mro__):  # raised by a hook of the client's
+            self._owner.fail(entry, _caused(_answered(entry.call, error.response), without_frames(error)))  # type: ignore[attr-defined]
             return
         text = f"{describe(entry.call)} got no answer: {type(error).__name__}: {error}"
         self._owner.fail(entry, _caused(ApiNetworkError(text), without_frames(error)))
@@ -224,15 +231,16 @@ class AsyncSender(Sender):
 
     async def _send(self, entry: Entry) -> None:
         try:
-            request, auth = self._build(entry)
-            response = await self._client.send(request, auth=auth)
-        except asyncio.CancelledError:  # by us, by the end of the loop, or from inside of the client
+            try:
+                request, auth = self._build(entry)
+                response = await self._client.send(request, auth=auth)
+            except Exception as error:
+                self._fail(entry, error)
+            else:
+                self._conclude(entry, response)
+        except BaseException:  # cancelled, by us, by the loop's end or from inside; or the call's code wants to exit
             self._owner.cancel(entry)
             raise
-        except Exception as error:
-            self._fail(entry, error)
-        else:
-            self._conclude(entry, response)
         finally:
             if self._tasks.pop(entry.id, None) is not None:
                 self._start_tasks()
@@ -286,12 +294,24 @@ class ThreadSender(Sender):
 
     def _send(self, entry: Entry) -> None:
         try:
-            request, auth = self._build(entry)
-            response = self._client.send(request, auth=auth)
-        except Exception as error:
-            self._fail(entry, error)
-        else:
-            self._conclude(entry, response)
+            try:
+                request, auth = self._build(entry)
+                response = self._client.send(request, auth=auth)
+            except Exception as error:
+                self._fail(entry, error)
+            else:
+                self._conclude(entry, response)
+        except BaseException:  # the call's own code wants to exit, and so this thread ends: others need its place
+            with self._lock:
+                self._threads -= 1
+            self._owner.cancel(entry)
+            self._launch()
+            raise
+
+
+def _answered(call: ApiCall[Any], response: Any) -> ApiStatusError:
+    text = f"{describe(call)} was answered {response.status_code}"
+    return ApiStatusError(text, response=response, status_code=response.status_code)
 
 
 def _caused(error: RxAuthError, cause: BaseException) -> RxAuthError:

@@ -88,10 +88,13 @@ class Session(Shown, Closing, Gatekeeper[S]):
             raise RxAuthError("a session refreshes on a thread of its own, and this platform has none")
         if runtime is not None and time is not None:
             raise TypeError("runtime= and time= are two names of one thing; give one of them")
-        check_storage(storage)
+        if storage is not None:
+            check_storage(storage)
         numbers = Settings.of(**settings)
         check_lease(storage, numbers)
         clock = runtime or time or Runtime()
+        if not isinstance(clock, Runtime):
+            raise TypeError(f"time must be a clock such as VirtualTime(), got {type(clock).__name__}")
         self.origins = Origins(getattr(refresh, "origins", ()), origins)
         self._owns_store = store is None
         super().__init__(
@@ -139,6 +142,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
         without a refresh. Errors: those of `fresh()`, with the refusal as `.response`; `SessionChanged` when the
         current tokens are another user's.
         """
+        if rejected is not None and not isinstance(rejected, Tokens):
+            raise TypeError(f"replace() takes the Tokens that were refused, got {type(rejected).__name__}")
         return Single(
             lambda settle, loop: self.acquire(
                 settle, loop, asked_by="replace()", rejected=rejected or self.auth.tokens, response=response
@@ -302,7 +307,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
         """The pair that a user brought, its life estimated where it does not say."""
         now = self.runtime.now()
         if isinstance(tokens, Mapping):
-            return Tokens.from_response(tokens, received=now)
+            return Tokens.from_response(tokens, fields=getattr(self.refresher, "fields", None), received=now)
         if not isinstance(tokens, Tokens):
             raise InvalidTokens(
                 f"expected Tokens(access, refresh) or the server's JSON object, got {type(tokens).__name__}"

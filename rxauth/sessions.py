@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rxauth.closing import Closing
@@ -13,6 +14,14 @@ from rxauth.runtime import Runtime
 from rxauth.session import Session
 
 K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(slots=True)
+class _Making:
+    """A session that is being made, for so many who ask."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    askers: int = 0
 
 
 class Sessions(Closing, Generic[K]):
@@ -48,7 +57,9 @@ class Sessions(Closing, Generic[K]):
         self._runtime = time or Runtime()
         self._lock = threading.Lock()
         self._made: OrderedDict[K, tuple[Session[Any], float]] = OrderedDict()
-        self._making: dict[K, threading.Lock] = {}
+        self._making: dict[K, _Making] = {}
+        #: How many are being made.
+        self._reserved = 0
         self._closed = False
 
     def __getitem__(self, key: K) -> Session[Any]:
@@ -58,13 +69,18 @@ class Sessions(Closing, Generic[K]):
             found = self._used(key)
             if found is not None:
                 return found
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
+            making = self._making.setdefault(key, _Making())
+            making.askers += 1
+        try:
+            with making.lock:
+                with self._lock:
+                    found = self._used(key)
+                return found if found is not None else self._add(key)
+        finally:
             with self._lock:
-                found = self._used(key)
-            if found is None:
-                found = self._add(key)
-        return found
+                making.askers -= 1
+                if not making.askers:
+                    del self._making[key]
 
     def __contains__(self, key: object) -> bool:
         """Is there a session of this key now? Asking does not make one."""
@@ -102,43 +118,54 @@ class Sessions(Closing, Generic[K]):
         if self._closed:
             raise SessionClosed("these sessions are closed; make new Sessions")
         session, _ = self._made.get(key, (None, 0.0))
-        if session is not None:
-            self._made[key] = session, self._runtime.now().mono
-            self._made.move_to_end(key)
+        if session is None:
+            return None
+        if session.is_closed:  # by somebody who has used it in a `with`
+            del self._made[key]
+            return None
+        self._made[key] = session, self._runtime.now().mono
+        self._made.move_to_end(key)
         return session
 
     def _add(self, key: K) -> Session[Any]:
         self._make_room()
-        session = self._make(key)
-        if not isinstance(session, Session):
-            raise TypeError(f"make({key!r}) returned {type(session).__name__}; return a Session")
+        try:
+            session = self._make(key)
+            if not isinstance(session, Session):
+                raise TypeError(f"make({key!r}) returned {type(session).__name__}; return a Session")
+        except BaseException:
+            with self._lock:
+                self._reserved -= 1
+            raise
         with self._lock:
+            self._reserved -= 1
             closed = self._closed
             if not closed:
                 self._made[key] = session, self._runtime.now().mono
-            self._making.pop(key, None)
         if closed:
             session.close()
             raise SessionClosed("these sessions were closed meanwhile; make new Sessions")
         return session
 
     def _make_room(self) -> None:
-        """Close those that were idle for too long, and one more if there is still no room."""
+        """Reserve a place for one. Close those that were idle for too long, and one more if there is still no room."""
         with self._lock:
             now = self._runtime.now().mono
             old = [key for key, (_, used) in self._made.items() if now - used >= self._idle and self._is_spare(key)]
-            if len(self._made) - len(old) >= self._limit:
+            if len(self._made) - len(old) + self._reserved >= self._limit:
                 spare = next((key for key in self._made if key not in old and self._is_spare(key)), None)
                 if spare is None:
+                    count = len(self._made) + self._reserved
                     raise TooManySessions(
-                        f"there are {len(self._made)} sessions, and none can be closed without losing its tokens: "
-                        "give them a storage that outlives them, discard() those you are done with, or raise limit="
+                        f"there are {count} sessions, and none can be closed without losing its tokens: give them a "
+                        "storage that outlives them, discard() those you are done with, or raise limit="
                     )
                 old.append(spare)
             closing = [self._made.pop(key)[0] for key in old]
+            self._reserved += 1
         for session in closing:
             session.close()
 
     def _is_spare(self, key: K) -> bool:
         session, _ = self._made[key]
-        return not session.is_busy and (session.storage.is_shared or session.auth.tokens is None)
+        return session.is_closed or (not session.is_busy and (session.storage.is_shared or session.auth.tokens is None))

@@ -27,6 +27,11 @@ Join: TypeAlias = Callable[[Settle[T], Loop | None], Leave]
 
 log = logging.getLogger("rxauth")
 
+_WAITS_FOR_ITSELF = (
+    "waiting for a fresh token on the thread that fetches it would wait for ever; in a refresh callable use a client "
+    "of its own, in a callback subscribe instead of blocking, or hand the work to another thread"
+)
+
 
 class _Working(threading.local):
     """What this thread works on for others, as (owner, fetching)."""
@@ -44,13 +49,23 @@ class Single(Observable[T]):
     else in the thread that has the outcome. `.run()` blocks, which is allowed on the thread of a running loop too, but
     raises `WouldDeadlock` on the thread that does the work, unless the outcome is there at once. On trio it can be
     awaited as well.
+
+    `stuck` says why blocking this thread would keep the work from being done, if it is not the owner's flight that
+    would wait for itself; "" when it would not.
     """
 
-    def __init__(self, join: Join[T], runtime: Runtime | None = None, owner: object = None) -> None:
+    def __init__(
+        self,
+        join: Join[T],
+        runtime: Runtime | None = None,
+        owner: object = None,
+        stuck: Callable[[], str] = lambda: "",
+    ) -> None:
         super().__init__()
         self._join = join
         self._runtime = runtime or Runtime()
         self._owner = owner
+        self._stuck = stuck
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -71,13 +86,16 @@ class Single(Observable[T]):
         def told(value: T | None, error: Exception | None) -> None:
             context.run(tell, settle, value, error) if late else settle(value, error)
 
-        would_wait_for_itself = blocking and is_working(self._owner)
-        leave = self._join(_at_once(told) if would_wait_for_itself else told, None if blocking else running_loop())
+        why = self._why_not_block() if blocking else ""
+        leave = self._join(_at_once(told) if why else told, None if blocking else running_loop())
         late = True
-        if would_wait_for_itself:
+        if why:
             leave()
-            observer.on_error(_would_deadlock())  # which nobody hears if the outcome was there at once
+            observer.on_error(WouldDeadlock(why))  # which nobody hears if the outcome was there at once
         return Disposable(leave)
+
+    def _why_not_block(self) -> str:
+        return _WAITS_FOR_ITSELF if is_working(self._owner) else self._stuck()
 
     def __await__(self) -> Generator[Any, None, T]:
         loop = running_loop()
@@ -96,7 +114,7 @@ class Single(Observable[T]):
         leave = self._join(settle, loop)
         try:
             if not future.done() and is_working(self._owner):
-                raise _would_deadlock()
+                raise WouldDeadlock(_WAITS_FOR_ITSELF)
             return (yield from future)
         finally:
             leave()
@@ -110,12 +128,12 @@ class Single(Observable[T]):
             outcome.append((value, error))
             done.set()
 
-        would_wait_for_itself = is_working(self._owner)
-        leave = self._join(_at_once(settle) if would_wait_for_itself else settle, None)
+        why = self._why_not_block()
+        leave = self._join(_at_once(settle) if why else settle, None)
         try:
             if not outcome:
-                if would_wait_for_itself:
-                    raise _would_deadlock()
+                if why:
+                    raise WouldDeadlock(why)
                 self._runtime.wait(done)
         finally:
             leave()
@@ -189,13 +207,6 @@ def _at_once(settle: Settle[T]) -> Settle[T]:
     """
     here = threading.get_ident()
     return lambda value, error: settle(value, error) if threading.get_ident() == here else None
-
-
-def _would_deadlock() -> WouldDeadlock:
-    return WouldDeadlock(
-        "waiting for a fresh token on the thread that fetches it would wait for ever; in a refresh callable use a "
-        "client of its own, in a callback subscribe instead of blocking, or hand the work to another thread"
-    )
 
 
 def stay() -> None:

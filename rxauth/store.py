@@ -194,6 +194,11 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         return f"Store({type(self._state).__name__}, {self._number} actions{closed})"
 
     @property
+    def is_telling(self) -> bool:
+        """True inside of a notification: what is dispatched now, on this thread, is told when that is over."""
+        return self._queue.is_mine()
+
+    @property
     def is_recorded(self) -> bool:
         """Is there somebody to whom `trace` tells anything?"""
         return bool(self._taps)

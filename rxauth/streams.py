@@ -66,7 +66,7 @@ class SelectListener(Listener):
 
     def deliver(self, action: Any, state: Any) -> None:
         value = self._selector(state)
-        if value is self._last or (self._last is not _NOTHING_YET and value == self._last):
+        if value is self._last or (self._last is not _NOTHING_YET and _are_equal(value, self._last)):
             return
         self._last = value
         self.on_next(value)
@@ -121,6 +121,9 @@ class ActionSource(Protocol):
     def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable: ...
 
     def _emit(self, action: Any, where: str) -> None: ...
+
+    @property
+    def is_telling(self) -> bool: ...
 
 
 class ActionStream(Subscribable[A]):
@@ -195,6 +198,14 @@ class StateView(Generic[S]):
     def newest(self) -> S:
         """`store.state`, for work that an epic does later, after a wait."""
         return self._source.state
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    """False for what can not be compared as a whole, such as the arrays of numpy."""
+    try:
+        return bool(one == other)
+    except Exception:
+        return False
 
 
 class _NothingYet:

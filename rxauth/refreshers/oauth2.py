@@ -78,6 +78,8 @@ class OAuth2:
         self.endpoint = without_password(token_url)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
+        #: How the server's answers are read.
+        self.fields = self._endpoint.fields
 
     def __call__(self, tokens: Tokens) -> Tokens:
         return self._endpoint.refresh(self._token_url, tokens, {GRANT_TYPE: REFRESH_TOKEN, **self._client}, self._auth)

@@ -45,6 +45,8 @@ class SimpleJWT:
         self.endpoint = without_password(self._refresh_url)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
+        #: How the server's answers are read.
+        self.fields = self._endpoint.fields
 
     def __call__(self, tokens: Tokens) -> Tokens:
         return self._endpoint.refresh(self._refresh_url, tokens, {})

@@ -36,13 +36,15 @@ class Record:
 
 
 def check_storage(storage: object) -> None:
-    """Raise a TypeError for what is neither a `TokenStorage` nor None."""
-    if storage is None or all(callable(getattr(storage, name, None)) for name in ("load", "save", "clear")):
-        return
-    raise TypeError(
-        f"storage must have load, save and clear, got {type(storage).__name__}; for a path say "
-        "storage=FileStorage(path), from rxauth.storage.file"
-    )
+    """Raise a TypeError for what is no `TokenStorage`."""
+    kind = f"the class {storage.__name__}" if isinstance(storage, type) else type(storage).__name__
+    if isinstance(storage, type) or not all(
+        callable(getattr(storage, name, None)) for name in ("load", "save", "clear")
+    ):
+        raise TypeError(
+            f"storage must be an object with load, save and clear, got {kind}; for a path say "
+            "storage=FileStorage(path), from rxauth.storage.file"
+        )
 
 
 def may_replace(stored: Record | None, replaces: Key | None) -> bool:

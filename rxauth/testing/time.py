@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -59,7 +60,11 @@ class VirtualTime(Runtime):
         self._wall += seconds
 
     def advance(self, seconds: float = 0.0) -> None:
-        """Let `seconds` go by, and all background work that is due meanwhile happen."""
+        """Let `seconds`, 0 or more, go by, and all background work that is due meanwhile happen."""
+        if not 0 <= seconds < math.inf:
+            raise ValueError(
+                f"advance() takes a number of seconds from 0, got {seconds!r}; a clock goes back by jump()"
+            )
         self._pump(self._mono + seconds, lambda: False)
 
     def run_until(self, condition: Callable[[], bool], timeout: float = 3600.0) -> None:

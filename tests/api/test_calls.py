@@ -268,10 +268,23 @@ def test_a_blocking_client_sends_on_threads() -> None:
     [
         (lambda: api_epic(object(), None), TypeError, "needs an httpx or httpx2 client, got object"),  # type: ignore[arg-type]
         (lambda: api_epic(httpx.Client(), None, max_in_flight=0), ValueError, "max_in_flight must be 1"),  # type: ignore[arg-type]
-        (lambda: api_epic(httpx.Client(), None, policy="switch"), ValueError, "policy must be one of merge, latest"),  # type: ignore[arg-type]
-        (lambda: api_epic(httpx.Client(), None, calls="Echo"), TypeError, "calls must be a class of ApiCall"),  # type: ignore[arg-type]
-        (lambda: api_epic(httpx.Client(), None, calls=(Request,)), TypeError, "or a tuple of them; got"),  # type: ignore[arg-type]
-        (lambda: api_epic(httpx.Client(), None, calls=()), TypeError, "calls must be a class"),  # type: ignore[arg-type]
+        (
+            lambda: api_epic(httpx.Client(), Session(refresh), policy="switch"),
+            ValueError,
+            "policy must be one of merge, latest",
+        ),  # type: ignore[arg-type]
+        (
+            lambda: api_epic(httpx.Client(), Session(refresh), calls="Echo"),
+            TypeError,
+            "calls must be a class of ApiCall",
+        ),  # type: ignore[arg-type]
+        (lambda: api_epic(httpx.Client(), Session(refresh), calls=(Request,)), TypeError, "or a tuple of them; got"),  # type: ignore[arg-type]
+        (lambda: api_epic(httpx.Client(), Session(refresh), calls=()), TypeError, "calls must be a class"),  # type: ignore[arg-type]
+        (
+            lambda: api_epic(httpx.Client(), None),
+            TypeError,
+            r"needs a Session, got NoneType: api_epic\(client, session\)",
+        ),  # type: ignore[arg-type]
         (lambda: call("/text"), InvalidCall, r"call\(\) takes a Request, got str"),  # type: ignore[arg-type]
         (lambda: call(Request.get("/"), auth="maybe"), InvalidCall, "got 'maybe'"),  # type: ignore[arg-type]
         (lambda: request(Store(lambda s, a: s, 0), 5), InvalidCall, "takes an ApiCall, got int"),  # type: ignore[arg-type]

@@ -147,3 +147,12 @@ def test_a_callable_refresher_has_no_origin_of_its_own() -> None:
     client = httpx.Client(auth=BearerAuth(session), transport=httpx.MockTransport(lambda _: httpx.Response(200)))
     with pytest.raises(OriginNotAllowed, match="this session's origins are none"):
         client.get("https://api.example.com")
+
+
+@kinds
+def test_of_a_url_without_a_host_the_client_says_what_is_missing(kind: Kind) -> None:
+    """A base_url was forgotten: no origin of ours would mend that."""
+    session = Session(lambda tokens: tokens, tokens=Tokens("a", "r"), origins=["https://api.example.com"])
+    with pytest.raises(Exception, match="missing an 'http") as caught:
+        kind.run(session, lambda send: send("GET", "/api/me/"))
+    assert type(caught.value).__name__ == "UnsupportedProtocol"

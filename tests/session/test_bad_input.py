@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from rxauth import AuthState, Session, Store, Tokens, auth_reducer
+from rxauth import AuthState, Session, Store, Tokens, auth_reducer, simplejwt
 from rxauth.errors import InvalidTokens, MissingSlice, OriginNotAllowed, SessionClosed
+from rxauth.storage import MemoryStorage
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,31 @@ def test_a_refresher_that_is_none() -> None:
         Session("https://api.example.com")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("storage", ["~/tokens", Path("tokens")])
-def test_a_path_is_no_storage(storage: Any) -> None:
-    with pytest.raises(TypeError, match=r"got (str|PosixPath); for a path say storage=FileStorage\(path\)"):
+@pytest.mark.parametrize("storage", ["~/tokens", Path("tokens"), MemoryStorage])
+def test_what_is_no_storage(storage: Any) -> None:
+    says = r"got (str|PosixPath|the class MemoryStorage); for a path say storage=FileStorage\(path\)"
+    with pytest.raises(TypeError, match=says):
         Session(refresh, storage=storage)
+
+
+def test_a_clock_that_is_none() -> None:
+    with pytest.raises(TypeError, match=r"time must be a clock such as VirtualTime\(\), got float"):
+        Session(refresh, time=3.0)  # type: ignore[arg-type]
+
+
+def test_a_token_s_text_is_no_tokens() -> None:
+    with pytest.raises(TypeError, match=r"replace\(\) takes the Tokens that were refused, got str"):
+        Session(refresh).replace("abc")  # type: ignore[arg-type]
+
+
+def test_the_server_s_json_is_read_as_the_refresher_reads_it() -> None:
+    refresher = simplejwt("https://a.example", under="data", refresh_key="rt", expiry="milliseconds")
+    answer = {"data": {"access": "a", "rt": "r", "expires_in": 300_000}}
+    for session in (Session(refresher, tokens=answer), Session(refresher)):
+        if session.auth.tokens is None:
+            session.sign_in(answer).run()
+        assert session.auth.tokens is not None
+        assert (session.auth.tokens.refresh, session.auth.tokens.life) == ("r", 300)
 
 
 def test_a_policy_that_is_none() -> None:

@@ -191,3 +191,58 @@ def test_make_has_to_return_a_session() -> None:
     sessions: Sessions[str] = Sessions(lambda key: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(TypeError, match="return a Session"):
         sessions["ada"]
+
+
+def test_there_are_never_more_than_the_limit_however_many_ask_at_once() -> None:
+    most: list[int] = []
+    sessions: Sessions[int]
+
+    def make(key: int) -> Session[Any]:
+        together.wait(10)
+        return Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
+
+    sessions = Sessions(make, limit=3)
+    together, outcomes = threading.Barrier(3), []
+
+    def ask(key: int) -> None:
+        try:
+            outcomes.append(sessions[key])
+        except TooManySessions as error:
+            outcomes.append(error)
+        most.append(len(sessions))
+
+    crew = [threading.Thread(target=ask, args=(key,)) for key in range(12)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join(20)
+    assert (len(outcomes), max(most)) == (12, 3)
+    assert sum(isinstance(one, Session) for one in outcomes) == 3
+    sessions.close()
+
+
+def test_nothing_is_kept_of_a_key_whose_session_could_not_be_made() -> None:
+    def fail(key: int) -> Session[Any]:
+        raise OSError(key)
+
+    sessions = Sessions(fail)
+    for key in range(100):
+        with pytest.raises(OSError, match=str(key)):
+            sessions[key]
+    assert (sessions._making, sessions._reserved) == ({}, 0)
+
+
+def test_one_that_was_closed_by_who_used_it_is_made_anew() -> None:
+    family = Family(limit=2)
+    with family.sessions["ada"] as ada:
+        family.sessions["bob"]
+    again = family.sessions["ada"]
+    assert again is not ada
+    assert again.fresh().run().access == ada.auth.tokens.access
+    assert family.made == ["ada", "bob", "ada"]
+
+
+def test_one_that_was_closed_by_who_used_it_takes_no_place() -> None:
+    family = Family(stored=False, limit=1)
+    family.sessions["ada"].close()
+    assert family.sessions["bob"].name == "bob"

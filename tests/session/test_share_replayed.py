@@ -7,8 +7,10 @@ import threading
 from typing import Any
 
 import pytest
+import reactivex
 
 from rxauth import Session, Tokens
+from rxauth.errors import CallCancelled
 from rxauth.flight import share_replayed
 
 
@@ -94,3 +96,24 @@ def test_fifty_thousand_waiters_cost_one_callback_of_their_loop() -> None:
     waiters, callbacks = asyncio.run(main())
     assert waiters == 50_000
     assert callbacks == 1
+
+
+def test_a_run_that_is_interrupted_is_over() -> None:
+    """By Ctrl-C in a notebook's cell, in a source that works at once."""
+    runs: list[int] = []
+
+    def fetch(observer: Any, scheduler: Any) -> Any:
+        runs.append(1)
+        if len(runs) == 1:
+            raise KeyboardInterrupt
+        observer.on_next("value")
+        observer.on_completed()
+
+    shared = reactivex.create(fetch).pipe(share_replayed())
+    told: list[Exception] = []
+    with pytest.raises(KeyboardInterrupt):
+        shared.subscribe(on_error=told.append)
+    assert [type(error) for error in told] == [CallCancelled]
+    got: list[str] = []
+    shared.subscribe(got.append)
+    assert got == ["value"]

@@ -114,6 +114,16 @@ def test_a_reducer_for_a_field_that_does_not_exist_is_refused() -> None:
         combine_reducers(App, note=notes, ping=pings)
 
 
+def test_a_field_that_the_constructor_does_not_take_has_no_reducer() -> None:
+    @dataclass(frozen=True)
+    class Counted:
+        notes: tuple[str, ...] = ()
+        count: int = field(default=0, init=False)
+
+    with pytest.raises(InvalidState, match=r"Counted\.count can have no reducer, .* make it a property"):
+        combine_reducers(Counted, notes=lambda notes, action: notes, count=lambda count, action: count + 1)
+
+
 def test_combined_reducers_nest() -> None:
     @dataclass(frozen=True)
     class Outer:

@@ -272,3 +272,21 @@ def test_a_selection_can_be_left() -> None:
     store.select(len).subscribe(lengths).dispose()
     store.dispatch(Add(1))
     assert lengths == [0]
+
+
+class Array(tuple[int, ...]):
+    """Compares item by item, like an array of numpy: the outcome is neither true nor false."""
+
+    def __eq__(self, other: object) -> Any:
+        raise ValueError("the truth value of an array with more than one element is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_select_takes_what_can_not_be_compared_for_another() -> None:
+    store = Store(lambda state, action: Array((*state, action)), Array())
+    seen: list[list[int]] = []
+    store.select(lambda state: Array(state)).subscribe(lambda array: seen.append(list(array)))
+    store.dispatch(1)
+    store.dispatch(2)
+    assert seen == [[], [1], [1, 2]]

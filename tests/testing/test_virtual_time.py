@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rxauth.testing import VirtualTime
+from rxauth.testing.time import EPOCH
 
 
 def test_time_stands_still_until_it_is_advanced() -> None:
@@ -71,3 +72,12 @@ def test_what_background_work_raises_reaches_the_test() -> None:
     time.spawn(broken, "broken")
     with pytest.raises(LookupError, match="mine"):
         time.advance(0)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_time_that_can_not_go_by_is_refused(seconds: float) -> None:
+    time = VirtualTime()
+    with pytest.raises(ValueError, match="advance"):
+        time.advance(seconds)
+    time.advance(1)
+    assert time.now().wall == EPOCH + 1

@@ -120,7 +120,7 @@ def judge_login(response: Any) -> None:
                 status_code=status,
             ) from None
         if status in (404, 405) and not codes:
-            what = f"there is no login at {response.request.url.path} (status {status}): check the address"
+            what = f"there is no login at this address (status {status}): check the address, and login_path="
             raise RefreshMisconfigured(what, status_code=status) from None
         if codes or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
             raise

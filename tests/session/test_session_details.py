@@ -135,7 +135,7 @@ def test_a_login_for_which_there_is_no_thread_fails_and_says_so() -> None:
     with record(session) as recording, pytest.raises(Exception, match="no thread can be started"):
         session.sign_in(Tokens("x", "r")).run()
     [failed] = recording.of_type(SignInFailed)
-    assert failed.session == "billing"
+    assert (failed.session, failed.at) == ("billing", session.runtime.now())
     assert "no thread can be started" in str(failed.error)
     assert session.auth.status == "signed_out"
 
@@ -159,9 +159,10 @@ def test_a_session_that_is_closed_says_what_to_do() -> None:
     session.close()
     assert session.is_closed
     assert [str(error) for error in errors] == ["the session was closed while this call waited"]
-    with pytest.raises(SessionClosed) as caught:
-        session.sign_in(Tokens("x", "r"))
-    assert str(caught.value) == "the session is closed; make a new Session"
+    for way in (lambda: session.sign_in(Tokens("x", "r")), session.logout):
+        with pytest.raises(SessionClosed) as caught:
+            way()
+        assert str(caught.value) == "the session is closed; make a new Session"
 
 
 def test_a_login_that_was_overtaken_says_by_what() -> None:
@@ -283,3 +284,12 @@ def test_a_store_without_a_slice_is_refused_with_the_line_to_write() -> None:
         Session(refresh, store=Store(lambda state, action: state, 7))
     fix = "give the state a field `auth: AuthState = AuthState()` and say Session(..., select=lambda state: state.auth)"
     assert fix in str(caught.value)
+
+
+def test_a_login_says_since_when_it_is_under_way() -> None:
+    time = VirtualTime()
+    session = Session(refresh, time=time)
+    time.advance(3)
+    began = time.now()
+    session.sign_in(Tokens("x", "r")).subscribe()
+    assert (session.auth.status, session.auth.changed) == ("signing_in", began)

@@ -14,6 +14,7 @@ import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer
 from rxauth.errors import RefreshUnavailable
+from rxauth.runtime import LINGER, Runtime
 from rxauth.storage import Key, Record
 
 
@@ -167,3 +168,35 @@ def test_what_was_read_is_not_written_again() -> None:
     with Session(posting, storage=storage) as session:
         assert session.fresh().run().access == "new-r"
     assert [(record.sign_in, record.generation) for record in storage.saved] == [("ada", 3), ("ada", 4)]
+
+
+class Noting(Runtime):
+    """The real one, which notes what it is to do in the background."""
+
+    def __init__(self) -> None:
+        self.spawned: list[tuple[str, float]] = []
+
+    def spawn(self, work: Callable[[], None], name: str, *, linger: float = 0.0) -> None:
+        self.spawned.append((name, linger))
+        super().spawn(work, name, linger=linger)
+
+
+@on_a_loop
+async def test_tokens_that_are_given_are_stored_though_the_interpreter_exits_meanwhile() -> None:
+    time = Noting()
+    with made(Shelf(), tokens=stored().tokens, time=time):
+        assert time.spawned[0] == ("rxauth-store", LINGER)
+
+
+@on_a_loop
+async def test_tokens_that_are_given_and_can_not_be_stored_are_used_and_it_says_so() -> None:
+    shelf = Full()
+    with made(shelf, tokens=stored().tokens) as session:
+        while session.auth.storage == "ok":
+            await asyncio.sleep(0.01)
+        assert (session.auth.status, (await session.fresh()).access) == ("signed_in", "a")
+
+
+class Full(Shelf):
+    def save(self, record: Record, replaces: Key | None = None) -> bool:
+        raise OSError(28, "No space left on device")

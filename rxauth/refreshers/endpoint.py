@@ -6,7 +6,6 @@ import functools
 import inspect
 import re
 import ssl
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict, get_args
 
@@ -16,15 +15,11 @@ from rxauth.errors import InvalidTokens, RefreshUnavailable
 from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
+from rxauth.refreshers.reading import READ_TIMEOUT, plain, read
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
 Send = Literal["json", "form", "header", "cookie"]
-
-#: A token answer is small; more than this many bytes is something else.
-MAX_ANSWER = 1_000_000
-#: The session waits 30 s for an answer and listens for 60 s more; after that nobody does.
-READ_TIMEOUT = 90.0
 
 
 class EndpointOptions(TypedDict, total=False):
@@ -192,13 +187,13 @@ class Endpoint:
             client.stream("POST", url, headers=sent, auth=auth, **encoded) as response,
         ):
             try:
-                content = _read(response)
+                content = read(response)
             except httpx.DecodingError:
                 if response.is_success:
                     raise
                 content = b""  # an error page that was compressed badly is still an answer
         return httpx.Response(
-            response.status_code, headers=_plain(response.headers), content=content, request=response.request
+            response.status_code, headers=plain(response.headers), content=content, request=response.request
         )
 
 
@@ -257,45 +252,3 @@ def _with(answer: Any, path: list[str], key: str, value: str | None) -> Any:
     if not path:
         return {**answer, key: value}
     return {**answer, path[0]: _with(answer.get(path[0]), path[1:], key, value)}
-
-
-def _plain(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
-    """The headers of a body that has been decoded already, as they came: they need not be ASCII."""
-    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
-    return [(name, value) for name, value in headers.raw if name.lower() not in gone]
-
-
-def _read(response: httpx.Response) -> bytes:
-    """The body, unless it is endless or dribbles in for longer than anybody waits."""
-    content = bytearray()
-    clock = current_runtime()
-    end = clock.now().mono + READ_TIMEOUT
-    is_read = response.is_stream_consumed  # by a transport that makes its answers itself
-    for chunk in [response.content] if is_read else response.iter_raw():
-        content += chunk
-        if len(content) > MAX_ANSWER or clock.now().mono > end:
-            raise _endless(response)
-    decoded = bytes(content) if is_read else _decoded(bytes(content), response.headers.get("content-encoding"))
-    if len(decoded) > MAX_ANSWER:
-        raise _endless(response)
-    return decoded
-
-
-def _endless(response: httpx.Response) -> InvalidTokens | RefreshUnavailable:
-    long = f"longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s"
-    if response.is_success:
-        return InvalidTokens(f"it is {long}")
-    text = f"the token endpoint's answer is {long}"
-    return RefreshUnavailable(text, cause="endless answer", status_code=response.status_code, repeat=False)
-
-
-def _decoded(content: bytes, encoding: str | None) -> bytes:
-    """The body as it was before the server compressed it, once, and not much more of it than we want."""
-    if encoding in (None, "identity"):
-        return content
-    if encoding not in ("gzip", "deflate"):
-        raise httpx.DecodingError(f"compressed as {encoding!r:.40}")
-    try:
-        return zlib.decompressobj(47).decompress(content, MAX_ANSWER + 1)  # 47: gzip or zlib, whichever it is
-    except zlib.error:
-        raise httpx.DecodingError("badly compressed") from None

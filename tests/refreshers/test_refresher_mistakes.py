@@ -12,7 +12,8 @@ from refresher_kit import REFRESH, Site, brought, failed, nobody_listens
 from rxauth import BearerAuth, RefreshUnavailable, Session, SessionExpired, Tokens, oauth2, simplejwt
 from rxauth.errors import RefreshMisconfigured
 from rxauth.refreshers import Refresher
-from rxauth.refreshers.endpoint import MAX_ANSWER, EndpointOptions
+from rxauth.refreshers.endpoint import EndpointOptions
+from rxauth.refreshers.reading import MAX_ANSWER
 from rxauth.testing import TokenServer, faults
 
 both = pytest.mark.parametrize("make", [simplejwt, oauth2], ids=["simplejwt", "oauth2"])

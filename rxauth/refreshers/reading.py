@@ -1,0 +1,57 @@
+"""The body of a token endpoint's answer: bounded in size and time, and decompressed."""
+
+from __future__ import annotations
+
+import zlib
+
+import httpx
+
+from rxauth.errors import InvalidTokens, RefreshUnavailable
+from rxauth.runtime import current_runtime
+
+#: A token answer is small; more than this many bytes is something else.
+MAX_ANSWER = 1_000_000
+#: The session waits 30 s for an answer and listens for 60 s more; after that nobody does.
+READ_TIMEOUT = 90.0
+
+
+def plain(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
+    """The headers of a body that has been decoded already, as they came: they need not be ASCII."""
+    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
+    return [(name, value) for name, value in headers.raw if name.lower() not in gone]
+
+
+def read(response: httpx.Response) -> bytes:
+    """The body, unless it is endless or dribbles in for longer than anybody waits."""
+    content = bytearray()
+    clock = current_runtime()
+    end = clock.now().mono + READ_TIMEOUT
+    is_read = response.is_stream_consumed  # by a transport that makes its answers itself
+    for chunk in [response.content] if is_read else response.iter_raw():
+        content += chunk
+        if len(content) > MAX_ANSWER or clock.now().mono > end:
+            raise _endless(response)
+    decoded = bytes(content) if is_read else _decoded(bytes(content), response.headers.get("content-encoding"))
+    if len(decoded) > MAX_ANSWER:
+        raise _endless(response)
+    return decoded
+
+
+def _endless(response: httpx.Response) -> InvalidTokens | RefreshUnavailable:
+    long = f"longer than {MAX_ANSWER} bytes, or than {READ_TIMEOUT:.0f} s"
+    if response.is_success:
+        return InvalidTokens(f"it is {long}")
+    text = f"the token endpoint's answer is {long}"
+    return RefreshUnavailable(text, cause="endless answer", status_code=response.status_code, repeat=False)
+
+
+def _decoded(content: bytes, encoding: str | None) -> bytes:
+    """The body as it was before the server compressed it, once, and not much more of it than we want."""
+    if encoding in (None, "identity"):
+        return content
+    if encoding not in ("gzip", "deflate"):
+        raise httpx.DecodingError(f"compressed as {encoding!r:.40}")
+    try:
+        return zlib.decompressobj(47).decompress(content, MAX_ANSWER + 1)  # 47: gzip or zlib, whichever it is
+    except zlib.error:
+        raise httpx.DecodingError("badly compressed") from None

@@ -14,6 +14,8 @@ MAX_ANSWER = 1_000_000
 #: The session waits 30 s for an answer and listens for 60 s more; after that nobody does.
 READ_TIMEOUT = 90.0
 
+_PACKED = ("gzip", "x-gzip", "deflate")
+
 
 def plain(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
     """The headers of a body that has been decoded already, as they came: they need not be ASCII."""
@@ -46,10 +48,16 @@ def _endless(response: httpx.Response) -> InvalidTokens | RefreshUnavailable:
 
 
 def _decoded(content: bytes, encoding: str | None) -> bytes:
-    """The body as it was before the server compressed it, once, and not much more of it than we want."""
-    if encoding in (None, "identity"):
+    """The body as it was before the server compressed it, once, and not much more of it than we want.
+
+    Codings are written in any case, and `x-gzip` is `gzip` (RFC 9110 section 8.4.1). What is none, such as `UTF-8`,
+    changes nothing: the refresh token is spent, and the new one is in the body.
+    """
+    codings = [coding.strip().lower() for coding in (encoding or "").split(",")]
+    packed = [coding for coding in codings if coding in _PACKED]
+    if not packed:
         return content
-    if encoding not in ("gzip", "deflate"):
+    if len(packed) > 1:
         raise httpx.DecodingError(f"compressed as {encoding!r:.40}")
     try:
         return zlib.decompressobj(47).decompress(content, MAX_ANSWER + 1)  # 47: gzip or zlib, whichever it is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import httpx
@@ -88,11 +89,22 @@ def test_a_large_refusal_is_not_read_to_its_end_either(endpoint: Site) -> None:
     assert failure.error.cause == "endless answer"  # type: ignore[attr-defined]
 
 
-def test_a_compressed_answer_is_read(endpoint: Site) -> None:
-    import gzip
-
-    endpoint.say(gzip.compress(b'{"access": "a2"}'), headers=[("content-encoding", "gzip")])
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "gzip, identity", "utf-8, Gzip"])
+def test_a_compressed_answer_is_read(endpoint: Site, coding: str) -> None:
+    endpoint.say(gzip.compress(b'{"access": "a2"}'), headers=[("content-encoding", coding)])
     assert brought(simplejwt(endpoint.url)).access == "a2"
+
+
+@pytest.mark.parametrize("coding", ["", "UTF-8", "none", "identity", "IDENTITY", "identity, utf-8"])
+def test_a_coding_that_is_none_does_not_cost_the_new_refresh_token(endpoint: Site, coding: str) -> None:
+    endpoint.say({"access": "a2", "refresh": "r2"}, headers=[("content-encoding", coding)])
+    assert brought(simplejwt(endpoint.url)).refresh == "r2"
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "x-gzip,DEFLATE", "br"])
+def test_what_is_compressed_twice_or_in_another_way_is_in_doubt(endpoint: Site, coding: str) -> None:
+    body = gzip.compress(gzip.compress(b'{"access": "a2"}'))
+    assert failed(simplejwt(endpoint.say(body, headers=[("content-encoding", coding)]).url)).kind == "in_doubt"
 
 
 # -- what is posted, and how often -------------------------------------------------------------------------------------

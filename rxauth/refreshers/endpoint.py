@@ -34,8 +34,8 @@ class EndpointOptions(TypedDict, total=False):
     * `credentials`: what `login()` uses when it is called without any, as a mapping or a function that returns one
       (`{}` for OAuth 2 client credentials); with them, the session signs in again by itself where it has no refresh
       token.
-    * `headers`: extra headers of each request. `transport`: an `httpx.BaseTransport`, for a proxy, a private
-      certificate authority, or a test.
+    * `headers`: extra headers of each request; an `Accept` there takes the place of ours, `application/json`.
+      `transport`: an `httpx.BaseTransport`, for a proxy, a private certificate authority, or a test.
     """
 
     send: Send
@@ -175,7 +175,10 @@ class Endpoint:
         timeout = httpx.Timeout(10.0, read=READ_TIMEOUT)
         transport = _Lent(self.transport) if self.transport is not None else None
         # One that is compressed well would be bounded too late; a server that compresses nevertheless is read below.
-        sent = {"Accept-Encoding": "identity", **self.headers, **(headers or {})}
+        # Some servers, GitHub's among them, answer with a form unless they are asked for JSON.
+        sent = httpx.Headers({"Accept": "application/json", "Accept-Encoding": "identity"})
+        sent.update(self.headers)
+        sent.update(headers)
         parsed = httpx.URL(url)
         if parsed.userinfo:  # httpx logs the URL, and would put this in the place of our own header
             if auth is None and AUTHORIZATION not in sent:

@@ -90,6 +90,36 @@ def test_headers_go_with_every_request(endpoint: Site, make: Callable[..., Any])
     assert {asked.headers["user-agent"] for asked in endpoint.asked} == {"mine/1"}
 
 
+@both
+@pytest.mark.parametrize("name", [None, "Accept", "accept", "ACCEPT"])
+def test_every_request_asks_for_json_unless_a_header_of_yours_asks_for_something_else(make: Any, name: Any) -> None:
+    asked: list[list[str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers.get_list("accept"))
+        return httpx.Response(200, json={"access": "a2"})
+
+    logout: Any = {"logout_path": "/out"} if make is simplejwt else {"logout_url": "https://a.example/out"}
+    headers = {name: "application/vnd.mine+json"} if name else {}
+    refresher = make("https://a.example", headers=headers, transport=httpx.MockTransport(answer), **logout)
+    brought(refresher)
+    refresher.login(username="a", password="b")
+    refresher.logout(SPENT)
+    assert asked == [["application/vnd.mine+json" if name else "application/json"]] * 3
+
+
+def test_the_refresh_token_takes_the_place_of_a_header_of_yours_however_that_is_written() -> None:
+    sent: list[list[str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get_list("authorization"))
+        return httpx.Response(200, json={"access": "a2"})
+
+    headers = {"authorization": "Basic eA=="}
+    brought(simplejwt("https://a.example", send="header", headers=headers, transport=httpx.MockTransport(answer)))
+    assert sent == [[f"Bearer {SPENT.refresh}"]]
+
+
 class Counting(httpx.HTTPTransport):
     """Somebody's transport: how often it was asked, and whether it was closed."""
 

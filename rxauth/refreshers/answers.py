@@ -27,12 +27,14 @@ Final: TypeAlias = int | Collection[int] | Callable[[Any], bool]
 
 Kind = Literal["final", "transient", "in_doubt", "misconfigured", "crashed"]
 
-#: RFC 6749 section 5.2 and RFC 6750 section 3.1, simplejwt, and what other servers call the same.
+#: RFC 6749 section 5.2 and RFC 6750 section 3.1, simplejwt, and what other servers call the same; OpenID Connect Core
+#: section 3.1.2.6, where the user is needed.
 _FINAL_CODES = {
     "invalid_grant",
     "invalid_token",
     "invalid_refresh_token",
     "token_not_valid",
+    "no_active_account",
     "token_expired",
     "token_revoked",
     "expired_token",
@@ -40,10 +42,23 @@ _FINAL_CODES = {
     "refresh_token_revoked",
     "refresh_token_not_found",
     "bad_refresh_token",
+    "interaction_required",
+    "login_required",
+    "consent_required",
 }
 _CLIENT_CODES = {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"}
+#: RFC 6749 section 4.1.2.1 and RFC 8628 section 3.5, where a status of 5xx or 429 would say the same.
+_PASSING_CODES = {
+    "temporarily_unavailable",
+    "server_error",
+    "slow_down",
+    "rate_limit_exceeded",
+    "too_many_requests",
+}
 _NAMES_THE_TOKEN = re.compile(r"(?<!csrf )(?<!xsrf )\btoken\b", re.IGNORECASE)
 _HARMLESS_CODE = re.compile(r"[a-z][a-z_.\-]{1,39}", re.IGNORECASE)
+#: A code that is about neither the token nor only the status again (`"error": "Unauthorized"`), and is no sentence.
+_OWN_CODE = re.compile(r"(?!bad.?request$|unauthorized$|(?!.*[cx]srf).*token)[a-z][\w.:/\-]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +80,8 @@ def judge(response: Any, final: Final = ()) -> None:
 
     `RefreshRefused` is final, `RefreshMisconfigured` is about the client, `RefreshUnavailable` passes. What counts is
     the error code in a JSON body, of whatever status; then the status. A 400 or 401 whose JSON speaks of the token
-    without a code is final; an answer without a readable body is not, unless `final` says so.
+    without a code of another meaning is final; an answer without a readable body is not, unless `final` says so.
+    Neither is `access_denied` (RFC 6749 section 4.1.2.1): who denied what, and for how long, it does not say.
     """
     status: int = response.status_code
     finals = final if callable(final) else (final,) if isinstance(final, int) else final
@@ -88,17 +104,20 @@ def judge(response: Any, final: Final = ()) -> None:
             status_code=status,
         )
     retry_after = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
-    if status in (408, 425, 429) or status >= 500:
+    if status in (408, 425, 429) or status >= 500 or codes & _PASSING_CODES:
         raise RefreshUnavailable(what, cause=f"status {status}", status_code=status, retry_after=retry_after)
-    if status in (400, 401) and isinstance(body, dict) and any(_NAMES_THE_TOKEN.search(text) for text in _texts(body)):
+    has_own_code = any(_OWN_CODE.fullmatch(code) for code in codes)
+    speaks_of_token = isinstance(body, dict) and any(_NAMES_THE_TOKEN.search(text) for text in _texts(body))
+    if status in (400, 401) and speaks_of_token and not has_own_code:
         raise RefreshRefused(f"{what} and says that the token is no good", status_code=status)
-    if status in (404, 405, 406, 415) or (status in (400, 422) and isinstance(body, dict)):
+    is_bad_request = status in (400, 422) and isinstance(body, dict) and "access_denied" not in codes
+    if status in (404, 405, 406, 415) or is_bad_request:
         raise RefreshMisconfigured(
             f"{what}: check the address, and how the refresh token is sent (send=, refresh_field=)", status_code=status
         )
     raise RefreshUnavailable(
-        f"{what}, with no word about the token; if it means that the user must sign in again, say final=[{status}]; "
-        "if that surprises you, check how the refresh token is sent (send=, refresh_field=)",
+        f"{what}, which does not say that the token is no good; if it means that the user must sign in again, say "
+        f"final=[{status}]; if that surprises you, check how the refresh token is sent (send=, refresh_field=)",
         cause=f"status {status}",
         status_code=status,
         retry_after=retry_after,

@@ -87,6 +87,13 @@ def test_retry_after_is_read(status: int, headers: dict[str, str], seconds: floa
     assert (caught.value.retry_after, failure_of(caught.value).retry_after) == (seconds, seconds)
 
 
+@pytest.mark.parametrize("status", [400, 401])
+def test_retry_after_is_read_beside_a_code_that_passes(status: int) -> None:
+    with pytest.raises(RefreshUnavailable) as caught:
+        judge(httpx.Response(status, json={"error": "slow_down"}, headers={"Retry-After": "7"}))
+    assert caught.value.retry_after == 7.0
+
+
 def test_a_refused_connection_may_be_repeated() -> None:
     with nobody_listens() as url:
         failure = failed(simplejwt(url))

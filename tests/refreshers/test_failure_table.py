@@ -36,6 +36,7 @@ FINAL: list[tuple[int, Any]] = [
     (429, {"error": "invalid_grant"}),
     (401, BLACKLISTED),
     (401, EXPIRED),
+    (401, {"detail": "No active account found for the given token.", "code": "no_active_account"}),
     (403, BLACKLISTED),
     (401, {"error_code": "refresh_token_not_found"}),
     (400, {"code": "refresh_token_expired"}),
@@ -46,6 +47,15 @@ FINAL: list[tuple[int, Any]] = [
     (401, {"msg": "Token has been revoked"}),
     (400, {"detail": "The refresh token is malformed."}),
     (400, {"errors": [{"message": "token unknown"}]}),
+    (400, {"error": "interaction_required", "error_description": "AADSTS50076: use multi-factor authentication"}),
+    (400, {"error": "consent_required"}),
+    (401, {"error": "login_required"}),
+    (401, {"error": "Unauthorized", "message": "Refresh token expired"}),  # NestJS and Spring repeat the status
+    (400, {"error": "Bad Request", "message": "Invalid refresh token"}),
+    (401, {"error": "BAD_REQUEST", "code": "401", "message": "Invalid refresh token"}),
+    (401, {"error": "Token has expired"}),
+    (401, {"code": "REFRESH_TOKEN_INVALID", "message": "The token is unknown."}),
+    (401, {"error": "JsonWebTokenError", "message": "invalid token"}),
 ]
 
 MISCONFIGURED: list[tuple[int, Any]] = [
@@ -67,6 +77,8 @@ MISCONFIGURED: list[tuple[int, Any]] = [
     (415, {"detail": "Unsupported media type."}),
     (400, {"refresh": ["This field is required."]}),
     (400, {}),
+    (400, {"error": "something_else"}),
+    (400, {"error": "something_else", "error_description": "The token endpoint says no."}),
     (422, {"msg": "Not enough segments"}),
     (422, {"detail": [{"loc": ["body", "refresh"], "msg": "field required"}]}),
 ]
@@ -86,6 +98,13 @@ REPEATED: list[tuple[int, Any]] = [
     (503, {"error": "temporarily_unavailable"}),
     (504, b""),
     (599, b""),
+    (400, {"error": "temporarily_unavailable", "error_description": "The token endpoint is overloaded."}),
+    (400, {"error": "temporarily_unavailable"}),
+    (401, {"error": "server_error", "error_description": "could not read the token table"}),
+    (400, {"error": "Slow_Down"}),
+    (400, {"error": {"code": "rate_limit_exceeded", "message": "too many token requests"}}),
+    (403, {"code": "too_many_requests"}),
+    (422, {"code": "server_error"}),
 ]
 
 #: Transient, but asking again at once would bring the same.
@@ -109,6 +128,12 @@ NOT_REPEATED: list[tuple[int, Any]] = [
     (401, {"detail": "no tokenizer, no tokens"}),
     (403, {"detail": "this token is not for you"}),
     (403, {"code": 10}),
+    (401, {"error": "maintenance", "message": "The token service is down for an hour."}),
+    (401, {"code": "E1042", "message": "no token today"}),
+    (401, {"code": "csrf_token_invalid", "message": "The token of the form is wrong."}),
+    (400, {"error": "access_denied", "error_description": "No token for this address."}),
+    (401, {"error": "access_denied"}),
+    (403, {"error": "access_denied"}),
     (409, {"detail": "busy"}),
     (418, b""),
     (422, HTML),

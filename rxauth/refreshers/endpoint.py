@@ -15,6 +15,7 @@ from rxauth.errors import InvalidTokens, RefreshUnavailable
 from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
+from rxauth.refreshers.checks import as_final
 from rxauth.refreshers.reading import READ_TIMEOUT, plain, read
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
@@ -46,7 +47,7 @@ class EndpointOptions(TypedDict, total=False):
     expires_key: str | None
     refresh_expires_key: str | None
     expiry: Expiry
-    final: Final
+    final: Final | None
     credentials: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
     headers: Mapping[str, str]
     transport: httpx.BaseTransport | None
@@ -80,8 +81,7 @@ class Endpoint:
             refresh_expires_key=options.get("refresh_expires_key"),
             expiry=options.get("expiry", "seconds"),
         )
-        final = options.get("final", ())
-        self.final: Final = (final,) if isinstance(final, int) else final
+        self.final = as_final(options.get("final"))
         self._as_form = (self.send if self.send in ("form", "json") else send) == "form"
         self.credentials = options.get("credentials")
         self.headers = dict(options.get("headers", {}))

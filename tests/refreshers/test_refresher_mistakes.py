@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -105,6 +106,31 @@ def test_a_coding_that_is_none_does_not_cost_the_new_refresh_token(endpoint: Sit
 def test_what_is_compressed_twice_or_in_another_way_is_in_doubt(endpoint: Site, coding: str) -> None:
     body = gzip.compress(gzip.compress(b'{"access": "a2"}'))
     assert failed(simplejwt(endpoint.say(body, headers=[("content-encoding", coding)]).url)).kind == "in_doubt"
+
+
+@both
+@pytest.mark.parametrize("final", ["401", ["401"], b"401", True, [True], 401.0, {401: None}.items(), iter([401])])
+def test_final_that_is_neither_statuses_nor_a_function_is_refused_before_it_costs_a_token(
+    make: Any, final: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"final must be statuses \(final=\[401\]\)"):
+        make("https://a.example", final=final)
+
+
+def test_final_that_would_be_awaited_is_refused() -> None:
+    async def final(response: httpx.Response) -> bool:
+        return response.status_code == 401
+
+    with pytest.raises(TypeError, match="a sync function"):
+        simplejwt("https://a.example", final=final)  # type: ignore[arg-type]
+
+
+@both
+@pytest.mark.parametrize("final", [None, (), 401, [401], {401}, range(401, 404), HTTPStatus.UNAUTHORIZED])
+def test_final_may_be_none_one_status_or_several(endpoint: Site, make: Any, final: Any) -> None:
+    assert brought(make(endpoint.url, final=final)).access == "new-access"
+    endpoint.say(b"", 401)
+    assert failed(make(endpoint.url, final=final)).kind == ("final" if final else "transient")
 
 
 # -- what is posted, and how often -------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def revoke(host: Host, tokens: Tokens) -> None:
         return
     try:
         pending.result()
-    except Exception as error:
+    except BaseException as error:  # a cancelled task of the refresher's own too: nobody else is on this thread
         log.warning(
             "rxauth: session %r: the server did not confirm the logout: %s",
             host.name,
@@ -45,10 +45,12 @@ def sign_out(host: Host, gone: Collection[str], tokens: Tokens | None, flight: F
 
     What could not be removed is tried again until it is: others would go on with it, and so would the next start.
     """
-    left = [sign_in for sign_in in gone if host.storage.clear(sign_in, host.present) is not None]
-    if tokens is not None:
-        revoke(host, tokens)
-    flight.land()
+    try:
+        left = [sign_in for sign_in in gone if host.storage.clear(sign_in, host.present) is not None]
+        if tokens is not None:
+            revoke(host, tokens)
+    finally:
+        flight.land()
     for number in itertools.count(2):
         if not left:
             return

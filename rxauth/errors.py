@@ -33,6 +33,7 @@ No message, argument or attribute printed by `repr` holds a token or a password.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 
@@ -105,8 +106,9 @@ class RefreshUnavailable(RxAuthError):
     `retry_at` is the time (seconds since the epoch, this machine's clock) of the next attempt; calls before it fail
     at once without a request. `cause` says why in a few words; `status_code` is the token endpoint's, if it answered.
 
-    A refresh callable may raise it too: `retry_after` is the wait in seconds that the server asks for, `repeat` says
-    whether the same refresh may try again before it gives up.
+    A refresh callable may raise it too: `retry_after` is the wait in seconds that the server asks for, a number or the
+    header's text (what is no number, such as a date, counts as None); `repeat` says whether the same refresh may try
+    again before it gives up.
     """
 
     def __init__(
@@ -116,14 +118,14 @@ class RefreshUnavailable(RxAuthError):
         retry_at: float | None = None,
         cause: str = "unavailable",
         status_code: int | None = None,
-        retry_after: float | None = None,
+        retry_after: float | str | None = None,
         repeat: bool = True,
     ) -> None:
         super().__init__(message)
         self.retry_at = retry_at
         self.cause = cause
         self.status_code = status_code
-        self.retry_after = retry_after
+        self.retry_after = _seconds(retry_after)
         self.repeat = repeat
 
 
@@ -294,3 +296,11 @@ class MissingSlice(StoreError, TypeError):
 
 class NoApiEpic(StoreError, LookupError):
     """Nobody answers this call: no `api_epic` was added to the store."""
+
+
+def _seconds(stated: float | str | None) -> float | None:
+    try:
+        seconds = float(stated)  # type: ignore[arg-type]  # None is no number either
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds < math.inf else None

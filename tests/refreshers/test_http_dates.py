@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
+from typing import Any
 
 import pytest
 
+from rxauth import RefreshUnavailable, Session, Tokens
 from rxauth.refreshers.answers import parse_date, parse_retry_after
+from rxauth.testing import VirtualTime
 
 NOON = "Sun, 06 Nov 1994 12:00:00 GMT"
 NOON_SECONDS = 784_123_200.0
@@ -86,3 +90,31 @@ def test_parse_date(value: str | None, seconds: float | None, monkeypatch: pytes
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("stated", "seconds"),
+    [
+        *((30, 30.0), (0, 0.0), (1.5, 1.5), ("30", 30.0), (" 30 ", 30.0), ("1.5", 1.5)),
+        *((None, None), ("", None), ("soon", None), (NOON, None), ([30], None), (-1, None), ("-1", None)),
+        *((math.nan, None), ("nan", None), (math.inf, None), pytest.param(10**400, None, id="huge")),
+    ],
+)
+def test_a_refresh_callable_may_hand_on_the_text_of_the_header(stated: Any, seconds: float | None) -> None:
+    error = RefreshUnavailable(retry_after=stated)
+    assert (error.retry_after, error.again().retry_after) == (seconds, seconds)
+
+
+@pytest.mark.parametrize("stated", ["30", math.nan, []])
+def test_a_wait_of_any_shape_begins_a_cool_down(stated: Any) -> None:
+    def refresh(tokens: Tokens) -> Tokens:
+        asked.append(tokens)
+        raise RefreshUnavailable(retry_after=stated, repeat=False)
+
+    time_, asked = VirtualTime(), list[Tokens]()
+    session = Session(refresh, tokens=Tokens("stale", "r", expires_at=1.0), time=time_)
+    for _ in range(3):
+        with pytest.raises(RefreshUnavailable) as caught:
+            session.fresh().run()
+        assert math.isfinite(caught.value.retry_at or math.nan)
+    assert len(asked) == 1

@@ -16,7 +16,7 @@ from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sen
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
 from rxauth.refreshers.checks import as_final
-from rxauth.refreshers.reading import READ_TIMEOUT, plain, read
+from rxauth.refreshers.reading import READ_TIMEOUT, plain, read, set_cookie
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
@@ -150,10 +150,10 @@ class Endpoint:
         if answer is None:
             raise InvalidTokens(f"it is no JSON (status {response.status_code}, {len(response.content)} bytes)")
         if self.send == "cookie":
-            set_cookies = [cookie.value for cookie in response.cookies.jar if cookie.name == self.refresh_field]
-            if set_cookies:
+            secret = set_cookie(response.headers, self.refresh_field)
+            if secret is not None:
                 path = self.fields.under.split(".") if self.fields.under else []
-                answer = _with(answer, path, self.fields.refresh_key or REFRESH_TOKEN, set_cookies[-1])
+                answer = _with(answer, path, self.fields.refresh_key or REFRESH_TOKEN, secret)
         return Tokens.from_response(
             answer,
             fields=self.fields,
@@ -248,7 +248,7 @@ def without_password(url: str) -> str:
     return str(httpx.URL(url).copy_with(username=None, password=None))
 
 
-def _with(answer: Any, path: list[str], key: str, value: str | None) -> Any:
+def _with(answer: Any, path: list[str], key: str, value: str) -> Any:
     """The decoded answer with one more field, in the object at the end of the path."""
     if not isinstance(answer, dict):
         return answer

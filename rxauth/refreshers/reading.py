@@ -1,7 +1,8 @@
-"""The body of a token endpoint's answer: bounded in size and time, and decompressed."""
+"""The body of a token endpoint's answer: bounded in size and time, and decompressed; and the cookie beside it."""
 
 from __future__ import annotations
 
+import re
 import zlib
 
 import httpx
@@ -15,12 +16,30 @@ MAX_ANSWER = 1_000_000
 READ_TIMEOUT = 90.0
 
 _PACKED = ("gzip", "x-gzip", "deflate")
+_MAX_AGE = re.compile(r"\s*max-age\s*=\s*(-?[0-9]+)\s*", re.IGNORECASE)
 
 
 def plain(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
     """The headers of a body that has been decoded already, as they came: they need not be ASCII."""
     gone = (b"content-encoding", b"content-length", b"transfer-encoding")
     return [(name, value) for name, value in headers.raw if name.lower() not in gone]
+
+
+def set_cookie(headers: httpx.Headers, name: str) -> str | None:
+    """The value that the server gives this cookie (RFC 6265 section 5.2), None where it gives none, or deletes it.
+
+    A jar would keep to `Domain` and `Expires` and so drop a token that was spent for: it was reached by another name
+    than the server thinks, or a clock is wrong. It is sent to where it came from and nowhere else, whatever they say.
+    """
+    found = None
+    for header in headers.get_list("set-cookie"):
+        pair, *attributes = header.split(";")
+        known, _, value = (part.strip() for part in pair.partition("="))
+        ages = [_MAX_AGE.fullmatch(attribute) for attribute in attributes]
+        age = next((match[1] for match in reversed(ages) if match), "1")
+        if known == name and value and age.strip("0") and not age.startswith("-"):
+            found = value
+    return found
 
 
 def read(response: httpx.Response) -> bytes:

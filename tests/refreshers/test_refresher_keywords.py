@@ -75,7 +75,43 @@ def test_the_cookie_wins_over_the_body_whatever_refresh_key_says(endpoint: Site)
     assert brought(simplejwt(endpoint.url, send="cookie", refresh_key="rt")).refresh == "r2"
 
 
-@pytest.mark.parametrize("cookie", [None, "other=r2", "refresh=; Max-Age=0"])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "",
+        "Path=/elsewhere",
+        "Domain=auth.example.com; Secure",  # we know the server by another name
+        "Domain=localhost",
+        "Max-Age=abc",
+        "Max-Age=",
+        "Max-Age=1h; Max-Age",
+        "max-age = 0; MAX-AGE=60",
+        "Expires=Wed, 21 Oct 2015 07:28:00 GMT",  # by a clock that is years behind
+        "Expires=garbage",
+        "SameSite=None; Partitioned; Version=1",
+    ],
+)
+def test_a_new_cookie_is_the_new_token_whatever_a_jar_would_think_of_it(endpoint: Site, attributes: str) -> None:
+    endpoint.say({"access": "a2"}, headers=[("set-cookie", f" refresh = r2=; {attributes}")])
+    assert brought(simplejwt(endpoint.url, send="cookie")).refresh == "r2="
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [["refresh=; Path=/old", "refresh=r2"], ["refresh=r1", "refresh=r2", "refresh=gone; Max-Age=0; Path=/old"]],
+)
+def test_the_last_cookie_that_holds_a_token_counts(endpoint: Site, cookies: list[str]) -> None:
+    endpoint.say({"access": "a2"}, headers=[("set-cookie", cookie) for cookie in cookies])
+    assert brought(simplejwt(endpoint.url, send="cookie")).refresh == "r2"
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        *(None, "other=r2", "Refresh=r2", "refresh", "=r2", "other=1; refresh=r2", "refresh=; Max-Age=60"),
+        *("refresh=gone; Max-Age=0", "refresh=gone; max-age=-1; Path=/", "refresh=gone; Max-Age=00"),
+    ],
+)
 def test_an_answer_without_that_cookie_keeps_the_one_we_had(endpoint: Site, cookie: str | None) -> None:
     endpoint.say({"access": "a2"}, headers=[("set-cookie", cookie)] if cookie else ())
     assert brought(simplejwt(endpoint.url, send="cookie")).refresh == REFRESH

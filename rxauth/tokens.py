@@ -60,7 +60,8 @@ class Tokens(Shown):
 
     `sign_in` and `generation` are filled in by the session that holds the pair.
 
-    Raises `InvalidTokens` for anything that could not be sent as a header.
+    Raises `InvalidTokens` for an access token that could not be sent as a header, and for a refresh token that is no
+    printable ASCII (RFC 6749 section A.17).
     """
 
     access: str
@@ -292,7 +293,10 @@ def _check_token(name: str, value: object) -> None:
     if not value:
         hint = "; leave it out (None) when there is no refresh token" if name == "refresh" else ""
         raise InvalidTokens(f"{name} is an empty string{hint}")
-    if not value.isascii() or any(char <= " " or char == "\x7f" for char in value):
+    # RFC 6749 section A.17 lets a refresh token hold spaces.
+    may_hold_spaces = name == "refresh" and value == value.strip() and not value.lower().startswith("bearer ")
+    dense = value.replace(" ", "") if may_hold_spaces else value
+    if not dense.isascii() or any(char <= " " or char == "\x7f" for char in dense):
         raise InvalidTokens(f"{name} holds a space, a line break or another character that no token has (RFC 6750 "
                             "section 2.1); pass the token alone, without 'Bearer '")  # fmt: skip
 

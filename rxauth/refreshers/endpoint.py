@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 import httpx
 
-from rxauth.errors import InvalidTokens, RefreshUnavailable
+from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshUnavailable
 from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
@@ -124,7 +124,10 @@ class Endpoint:
             raise RefreshUnavailable(f"it answered {response.status_code}", status_code=response.status_code)
 
     def _carry(self, secret: str) -> tuple[dict[str, str], dict[str, str]]:
-        """(headers, fields of the body) in which the refresh token travels."""
+        """(headers, fields of the body) in which the refresh token travels. Raises `RefreshMisconfigured`."""
+        if " " in secret and self.send in ("header", "cookie"):
+            text = f"the refresh token holds a space, so it can not be sent in a {self.send}"
+            raise RefreshMisconfigured(f"{text}; if the server takes it in a body as well, say send='form' or 'json'")
         if self.send == "header":
             return {AUTHORIZATION: f"{BEARER} {secret}"}, {}
         if self.send == "cookie":

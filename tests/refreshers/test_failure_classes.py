@@ -16,7 +16,7 @@ from rxauth.testing import TokenServer, faults
 UNUSABLE: list[Any] = [
     *(b"", b"null", [], ["a"], {}, "token", b"7", HTML, b"{", b"\xff\xfe\x00", b"[" * 100_000, b"9" * 5000),
     *({"access": access} for access in (None, 5, "", "Bearer a", "a\nb", ["a"], {"access": "a"})),
-    *({"access": "a", "refresh": refresh} for refresh in (7, "r r", ["r"])),
+    *({"access": "a", "refresh": refresh} for refresh in (7, "r\nr", " r", ["r"])),
     {"data": {"access": "a"}},
     {"error": "server_error"},
     b'{"error":' * 900 + b"1" + b"}" * 900,

@@ -135,6 +135,24 @@ def test_a_refresh_token_of_odd_characters_arrives_as_it_is(endpoint: Site) -> N
     assert endpoint.last.json == {"refresh": odd}
 
 
+@pytest.mark.parametrize("send", ["json", "form"])
+def test_a_refresh_token_with_spaces_arrives_in_a_body(endpoint: Site, send: Any) -> None:
+    endpoint.say({"access": "a2", "refresh": "r 2"})
+    refresher = simplejwt(endpoint.url, send=send)
+    tokens = brought(refresher)
+    brought(refresher, tokens)
+    assert (endpoint.last.json if send == "json" else dict(endpoint.last.form)) == {"refresh": "r 2"}
+
+
+@pytest.mark.parametrize("send", ["header", "cookie"])
+def test_a_refresh_token_with_spaces_is_not_cut_in_a_header(endpoint: Site, send: Any) -> None:
+    failure = failed(simplejwt(endpoint.url, send=send), Tokens("a", "se cret"))
+    assert failure.kind == "misconfigured"
+    assert f"holds a space, so it can not be sent in a {send}" in str(failure.error)
+    assert "se cret" not in str(failure.error)
+    assert endpoint.asked == []
+
+
 # -- where the tokens are in the answer --------------------------------------------------------------------------------
 
 

@@ -67,6 +67,21 @@ def test_a_token_that_could_not_be_sent_as_a_header_is_refused(name: str, text: 
     assert "without 'Bearer '" in message
 
 
+@pytest.mark.parametrize("refresh", ["r 2", "a b  c", "~ !", "Bearers r2"])
+def test_a_refresh_token_may_hold_spaces_as_rfc_6749_says(refresh: str) -> None:
+    assert Tokens("a", refresh).refresh == refresh
+    assert Tokens.from_response({"access": "a", "refresh": refresh}).refresh == refresh
+
+
+@pytest.mark.parametrize("refresh", [" r2", "r2 ", "r\t2", "r\n2", "r\x7f2", "r é", " ", "bearer r2"])
+def test_and_nothing_else_that_is_not_printed(refresh: str) -> None:
+    assert message_of({"access": "a", "refresh": refresh}).startswith("refresh holds a space")
+
+
+def test_an_access_token_may_not_hold_one() -> None:
+    assert message_of({"access": "a 2"}).startswith("access holds a space")
+
+
 def test_an_empty_access_token_is_refused() -> None:
     assert "access is an empty string" in message_of({"access": ""})
     with pytest.raises(InvalidTokens, match="refresh is an empty string; leave it out"):

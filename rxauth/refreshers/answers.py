@@ -49,6 +49,7 @@ _FINAL_CODES = {
 _CLIENT_CODES = {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"}
 #: RFC 6749 section 4.1.2.1 and RFC 8628 section 3.5, where a status of 5xx or 429 would say the same.
 _PASSING_CODES = {
+    "authorization_pending",
     "temporarily_unavailable",
     "server_error",
     "slow_down",
@@ -89,8 +90,7 @@ def judge(response: Any, final: Final = ()) -> None:
         raise RefreshRefused(f"the token endpoint refused the refresh token ({status})", status_code=status)
     body = parse_json(response.content)
     codes = set(_codes(body))
-    said = next((f" {code}" for code in sorted(codes) if _HARMLESS_CODE.fullmatch(code)), "")
-    what = f"the token endpoint answered {status}{said}"
+    what = f"the token endpoint answered {status}{_said(codes)}"
     if codes & _FINAL_CODES and status < 500:
         raise RefreshRefused(f"{what}: the refresh token is no good any more", status_code=status)
     if codes & _CLIENT_CODES and status < 500:
@@ -131,19 +131,21 @@ def judge_login(response: Any) -> None:
     try:
         judge(response)
     except (RefreshRefused, RefreshUnavailable, RefreshMisconfigured):
-        codes = set(_codes(parse_json(response.content))) & _CLIENT_CODES
-        if codes == {"invalid_request"}:  # some servers say so of a wrong password
+        codes = set(_codes(parse_json(response.content)))
+        answered = f"{status}{_said(codes)}"
+        clients = codes & _CLIENT_CODES
+        if clients == {"invalid_request"}:  # some servers say so of a wrong password
             raise RefreshRefused(
                 f"the server refused the login ({status} invalid_request): check the credentials first, then "
                 "client_id, scope and grant",
                 status_code=status,
             ) from None
-        if status in (404, 405) and not codes:
-            what = f"there is no login at this address (status {status}): check the address, and login_path="
+        if status in (404, 405) and not clients:
+            what = f"there is no login at this address (status {answered}): check the address, and login_path="
             raise RefreshMisconfigured(what, status_code=status) from None
-        if codes or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
+        if clients or codes & _PASSING_CODES or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
             raise
-        refused = RefreshRefused(f"the server refused the credentials ({status})", status_code=status)
+        refused = RefreshRefused(f"the server refused the credentials ({answered})", status_code=status)
         raise refused from None
 
 
@@ -246,6 +248,11 @@ def _codes(body: Any, depth: int = 3) -> Iterator[str]:
             yield value.strip().lower()
         elif isinstance(value, Mapping) and name == "error":
             yield from _codes(value, depth - 1)
+
+
+def _said(codes: Collection[str]) -> str:
+    """One of these codes, for a message, if there is one that can be no secret."""
+    return next((f" {code}" for code in sorted(codes) if _HARMLESS_CODE.fullmatch(code)), "")
 
 
 def _texts(body: Any, depth: int = 3) -> Iterator[str]:

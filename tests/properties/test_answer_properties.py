@@ -20,6 +20,7 @@ from rxauth.runtime import Instant
 from tests.properties.property_kit import INSTANTS, JSON, SECRETS, T0, check_sane, check_silent
 
 SPENT = Tokens("s3cret-access", "s3cret-refresh")
+LOGIN = httpx.Request("POST", "https://a.example/login")
 STATUSES = st.sampled_from([200, 201, 204, 299, 301, 304, 400, 401, 403, 404, 418, 422, 429, 499, 500, 503, 599, 999])
 TYPES = st.sampled_from(["application/json", "application/json; charset=utf-16", "text/html; charset=no-such", "", ";"])
 #: Values of headers as HTTP allows them.
@@ -77,7 +78,8 @@ def test_no_answer_makes_the_endpoint_raise_an_error_that_is_not_ours(
 
 @given(body=PAIRS, status=STATUSES, secret=SECRETS, where=st.sampled_from(["error", "code", "detail", "access"]))
 def test_no_error_repeats_what_the_server_says(body: dict[str, Any], status: int, secret: str, where: str) -> None:
-    response = httpx.Response(status, content=as_json({"refresh": "", **body, "access": [], where: {"error": secret}}))
+    content = as_json({"refresh": "", **body, "access": [], where: {"error": secret}})
+    response = httpx.Response(status, content=content, request=LOGIN)
     for judged in (judge, judge_login):
         try:
             judged(response)
@@ -92,7 +94,7 @@ def test_no_error_repeats_what_the_server_says(body: dict[str, Any], status: int
 
 @given(body=BODIES, status=st.integers(200, 599))
 def test_a_login_and_a_refresh_agree_on_what_an_answer_with_tokens_is(body: bytes, status: int) -> None:
-    response = httpx.Response(status, content=body)
+    response = httpx.Response(status, content=body, request=LOGIN)
     outcomes = []
     for judged in (judge, judge_login):
         try:

@@ -159,3 +159,26 @@ def test_a_login_that_is_answered_400_was_refused(body: Any) -> None:
     with pytest.raises(LoginFailed, match="refused the credentials") as caught:
         session.login(username="ada", password="x").run()
     assert (caught.value.status_code, caught.value.transient) == (400, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "transient"),
+    [
+        *(("authorization_pending", True), ("slow_down", True), ("temporarily_unavailable", True)),
+        *(("mfa_required", False), ("account_locked", False), ("invalid_grant", False), ("invalid_client", False)),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_login_that_failed_says_the_servers_code_and_whether_it_may_work_later(
+    status: int, code: str, transient: bool
+) -> None:
+    session: Session[Any] = Session(oauth2(f"{URL}/token", client_id="app", transport=Wire(status, {"error": code})))
+    with pytest.raises(LoginFailed, match=f"{status} {code}") as caught:
+        session.login(device_code="d").run()
+    assert (caught.value.status_code, caught.value.transient) == (status, transient)
+
+
+@pytest.mark.parametrize("code", ["wrong password: hunter2", "hunter2", "x" * 41])
+def test_what_may_be_a_secret_is_no_code(code: str) -> None:
+    with pytest.raises(RefreshRefused, match=r"refused the credentials \(400\)"):
+        simplejwt(URL, transport=Wire(400, {"error": code})).login(username="ada", password="hunter2")

@@ -21,7 +21,7 @@ Answer: TypeAlias = Tokens | Mapping[str, Any]
 Refresher: TypeAlias = Callable[[Tokens], Answer | Awaitable[Answer]]
 
 
-def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call a sync or an async function from a thread without a running loop, and return its result."""
     result = function(*args, **kwargs)
     if inspect.isawaitable(result):

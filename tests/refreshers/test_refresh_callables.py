@@ -283,4 +283,5 @@ def test_call_runs_either_kind() -> None:
 
     assert call(double, 2, plus=1) == 5
     assert call(lambda number: 2 * number, 2) == 4
+    assert call(lambda **given: given, function="f", args=1) == {"function": "f", "args": 1}  # a login's credentials
     assert isinstance(call(Runtime), Runtime)

@@ -56,6 +56,7 @@ _PASSING_CODES = {
     "rate_limit_exceeded",
     "too_many_requests",
 }
+_REDIRECTS = (301, 302, 303, 307, 308)
 _NAMES_THE_TOKEN = re.compile(r"(?<!csrf )(?<!xsrf )\btoken\b", re.IGNORECASE)
 _HARMLESS_CODE = re.compile(r"[a-z][a-z_.\-]{1,39}", re.IGNORECASE)
 #: A code that is about neither the token nor only the status again (`"error": "Unauthorized"`), and is no sentence.
@@ -98,11 +99,12 @@ def judge(response: Any, final: Final = ()) -> None:
     if 200 <= status < 300:
         return
     if status < 400:
-        raise RefreshMisconfigured(
-            f"{what}, a redirect, which would turn the POST into a GET; "
-            "use the address it points to (often the same with a slash at the end)",
-            status_code=status,
+        moved = (
+            "a redirect, which would turn the POST into a GET; use the address it points to (often the same with a "
+            "slash at the end)"
         )
+        odd = "an unexpected status: check the address, and what stands between here and there"
+        raise RefreshMisconfigured(f"{what}, {moved if status in _REDIRECTS else odd}", status_code=status)
     retry_after = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
     if status in (408, 425, 429) or status >= 500 or codes & _PASSING_CODES:
         raise RefreshUnavailable(what, cause=f"status {status}", status_code=status, retry_after=retry_after)

@@ -48,6 +48,18 @@ def test_a_redirect_is_not_followed_and_the_text_names_the_slash(endpoint: Site)
     assert endpoint.paths[before:] == ["/api/token/refresh"]
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        *((status, "a redirect") for status in (301, 302, 303, 307, 308)),
+        *((status, "an unexpected status") for status in (199, 300, 304, 305, 399)),
+    ],
+)
+def test_only_what_points_elsewhere_is_called_a_redirect(status: int, said: str) -> None:
+    with pytest.raises(RefreshMisconfigured, match=f"answered {status}, {said}"):
+        judge(httpx.Response(status))
+
+
 def test_a_missing_field_names_the_keywords_that_say_how_it_is_sent(endpoint: Site) -> None:
     endpoint.say({"refresh": ["This field is required."]}, 400)
     text = str(failed(simplejwt(endpoint.url)).error)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
+
+import httpx
 
 from rxauth.refreshers.answers import Final
 
@@ -18,3 +21,40 @@ def as_final(final: Any) -> Final:
     if not is_plain or not all(isinstance(status, int) and not isinstance(status, bool) for status in statuses):
         raise TypeError(f"final must be statuses (final=[401]) or a sync function of the response; got {final!r:.80}")
     return tuple(statuses)
+
+
+def as_url(url: Any) -> str:
+    """An absolute URL as text, an `httpx.URL` too. Raises ValueError for one that is not absolute, else TypeError."""
+    if not isinstance(url, str) and not hasattr(url, "raw_path"):
+        raise TypeError(f"expected a URL such as 'https://auth.example.com/token', got {type(url).__name__}")
+    text = str(url)
+    try:
+        parsed = httpx.URL(text)
+        is_absolute = parsed.scheme in ("http", "https") and bool(parsed.host)
+    except httpx.InvalidURL:
+        is_absolute = False
+    if not is_absolute:
+        shown = re.sub("//[^/]*@", "//", text)  # a password is nobody's business, and what is no URL has no userinfo
+        raise ValueError(f"expected an absolute URL such as 'https://auth.example.com/token', got {shown!r}")
+    return text
+
+
+def check_texts(**texts: object) -> None:
+    """Raise a TypeError for what is neither a str nor None. It is not shown: it may be a secret."""
+    for name, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name} must be a str, got {type(text).__name__}")
+
+
+def check_credentials(credentials: object) -> None:
+    """Raise a TypeError unless these are a mapping, a function that returns one, or None."""
+    if credentials is not None and not isinstance(credentials, Mapping) and not callable(credentials):
+        raise TypeError(f"credentials must be a mapping or a function, got {type(credentials).__name__}")
+
+
+def check_transport(transport: object) -> None:
+    """Raise a TypeError unless this is None or looks like an `httpx.BaseTransport`."""
+    is_one = callable(getattr(transport, "handle_request", None)) and not isinstance(transport, type)
+    if transport is not None and not is_one:
+        found = transport if isinstance(transport, type) else type(transport).__name__
+        raise TypeError(f"transport must be a sync one such as httpx.HTTPTransport(), and no client; got {found}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict, get_args
@@ -15,12 +14,14 @@ from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshUnavailabl
 from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
-from rxauth.refreshers.checks import as_final
+from rxauth.refreshers.checks import as_final, check_credentials, check_texts, check_transport
 from rxauth.refreshers.reading import READ_TIMEOUT, plain, read, set_cookie
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
 Send = Literal["json", "form", "header", "cookie"]
+
+_TEXTS = ("refresh_field", "under", "access_key", "refresh_key", "expires_key", "refresh_expires_key")
 
 
 class EndpointOptions(TypedDict, total=False):
@@ -71,8 +72,12 @@ class Endpoint:
     """
 
     def __init__(self, url: str, options: EndpointOptions, *, send: Send, refresh_field: str) -> None:
+        check_texts(**{name: options.get(name) for name in _TEXTS})
+        check_credentials(options.get("credentials"))
+        check_transport(options.get("transport"))
         self.send: Send = options.get("send", send)
-        self.refresh_field = options.get("refresh_field", refresh_field)
+        named = options.get("refresh_field")
+        self.refresh_field = refresh_field if named is None else named
         self.fields = TokenFields(
             under=options.get("under"),
             access_key=options.get("access_key"),
@@ -94,7 +99,6 @@ class Endpoint:
         for header, text in self.headers.items():
             check_sendable("the name of a header in headers=", header, empty=False)
             check_sendable(f"headers={{{header!r}: ...}}", text)
-        check_url(url)
         self.origins = (origin_of(url),)
 
     @property
@@ -224,20 +228,6 @@ def _direct(url: str) -> dict[str, None] | None:
     parsed = httpx.URL(url)
     is_direct = parsed.scheme == "http" and is_safe(parse_origin(origin_of(url)))
     return {f"http://[{parsed.host}]" if ":" in parsed.host else f"http://{parsed.host}": None} if is_direct else None
-
-
-def check_url(url: str | None) -> None:
-    """Raise a ValueError unless `url` is absolute (None is fine)."""
-    if url is None:
-        return
-    try:
-        parsed = httpx.URL(url)
-        is_absolute = parsed.scheme in ("http", "https") and bool(parsed.host)
-    except httpx.InvalidURL:
-        is_absolute = False
-    if not is_absolute:
-        shown = re.sub("//[^/]*@", "//", url)  # a password is nobody's business, and what is no URL has no userinfo
-        raise ValueError(f"expected an absolute URL such as 'https://auth.example.com/token', got {shown!r}")
 
 
 def origin_of(url: str) -> str:

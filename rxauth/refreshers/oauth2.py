@@ -11,7 +11,8 @@ from rxauth.errors import OriginNotAllowed
 from rxauth.frames import concealed
 from rxauth.names import CLIENT_ID, CLIENT_SECRET, GRANT_TYPE, REFRESH_TOKEN, SCOPE, TOKEN, TOKEN_TYPE_HINT
 from rxauth.origins import is_safe, parse_origin, show
-from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options, check_url, origin_of, without_password
+from rxauth.refreshers.checks import as_url, check_texts
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options, origin_of, without_password
 from rxauth.tokens import Tokens
 
 ClientAuth = Literal["basic", "body"]
@@ -19,13 +20,13 @@ ClientAuth = Literal["basic", "body"]
 
 @concealed
 def oauth2(
-    token_url: str,
+    token_url: str | httpx.URL,
     *,
     client_id: str | None = None,
     client_secret: str | None = None,
     client_auth: ClientAuth = "basic",
     scope: str | None = None,
-    logout_url: str | None = None,
+    logout_url: str | httpx.URL | None = None,
     **options: Unpack[EndpointOptions],
 ) -> OAuth2:
     """Tokens from an OAuth 2 token endpoint: the refresh grant (RFC 6749 section 6), and a login for each other grant.
@@ -40,7 +41,8 @@ def oauth2(
     `options` say how a server differs: see `rxauth.refreshers.endpoint.EndpointOptions`.
     """
     check_options(oauth2, options)
-    return OAuth2(token_url, client_id, client_secret, client_auth, scope, logout_url, options)
+    revoke_url = None if logout_url is None else as_url(logout_url)
+    return OAuth2(as_url(token_url), client_id, client_secret, client_auth, scope, revoke_url, options)
 
 
 class OAuth2:
@@ -56,7 +58,7 @@ class OAuth2:
         logout_url: str | None,
         options: EndpointOptions,
     ) -> None:
-        check_url(logout_url)
+        check_texts(client_id=client_id, client_secret=client_secret, scope=scope)
         if client_auth not in get_args(ClientAuth):
             raise ValueError(f"client_auth must be one of {', '.join(get_args(ClientAuth))}; got {client_auth!r}")
         if client_secret is not None and client_id is None:

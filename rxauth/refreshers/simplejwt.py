@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
+import httpx
+
 from rxauth.frames import concealed
 from rxauth.names import SIMPLEJWT_REFRESH
+from rxauth.refreshers.checks import as_url, check_texts
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options, without_password
 from rxauth.tokens import Tokens
 
 
 @concealed
 def simplejwt(
-    url: str,
+    url: str | httpx.URL,
     *,
     login_path: str = "/api/token/",
     refresh_path: str = "/api/token/refresh/",
@@ -26,7 +29,7 @@ def simplejwt(
     see `rxauth.refreshers.endpoint.EndpointOptions`.
     """
     check_options(simplejwt, options)
-    return SimpleJWT(url.rstrip("/"), login_path, refresh_path, logout_path, options)
+    return SimpleJWT(_server(url), login_path, refresh_path, logout_path, options)
 
 
 class SimpleJWT:
@@ -35,9 +38,11 @@ class SimpleJWT:
     def __init__(
         self, url: str, login_path: str, refresh_path: str, logout_path: str | None, options: EndpointOptions
     ) -> None:
-        for name, path in (("login", login_path), ("refresh", refresh_path), ("logout", logout_path)):
+        paths = {"login_path": login_path, "refresh_path": refresh_path, "logout_path": logout_path}
+        check_texts(**paths)
+        for name, path in paths.items():
             if path is not None and not path.startswith("/"):
-                raise ValueError(f"{name}_path must begin with a slash, or it becomes part of the host; got {path!r}")
+                raise ValueError(f"{name} must begin with a slash, or it becomes part of the host; got {path!r}")
         self._login_url = url + login_path
         self._refresh_url = url + refresh_path
         self._logout_url = None if logout_path is None else url + logout_path
@@ -61,3 +66,11 @@ class SimpleJWT:
 
     def __repr__(self) -> str:
         return f"simplejwt({without_password(self._refresh_url)!r})"
+
+
+def _server(url: str | httpx.URL) -> str:
+    """The address that the paths are appended to, without the slash at its end."""
+    text = as_url(url)
+    if "?" in text or "#" in text:
+        raise ValueError("the paths come after the URL, so a query belongs to them: login_path='/api/token/?tenant=1'")
+    return text.rstrip("/")

@@ -63,7 +63,7 @@ def test_a_secret_without_a_client_id_is_refused() -> None:
     ("url", "origin"),
     [
         ("https://a.example/x", "https://a.example"),
-        ("https://a.example:8443/x?y=1#z", "https://a.example:8443"),
+        ("https://a.example:8443/x", "https://a.example:8443"),
         ("http://127.0.0.1:80", "http://127.0.0.1"),
         ("http://[::1]:8000/x", "http://[::1]:8000"),
     ],

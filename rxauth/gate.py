@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
+from reactivex.scheduler import NewThreadScheduler
 
 from rxauth.errors import CallCancelled, TokenRejected
 from rxauth.flight import Flight
@@ -57,7 +58,8 @@ def gate(
 
     def operator(source: Observable[T]) -> Observable[R]:
         def subscribe(observer: abc.ObserverBase[R], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            loop = running_loop()
+            # A piped `.run()` names this scheduler: it blocks its thread, and the loop with it, until all is over.
+            loop = None if isinstance(scheduler, NewThreadScheduler) else running_loop()
             out = OneAtATime(observer)
 
             def start(entry: tuple[T, str], done: Callable[[], None]) -> Callable[[], None]:
@@ -161,7 +163,7 @@ class _Effect:
             self._fail(
                 TypeError(
                     "the function given to session.gate is async, but no event loop was running where the gate was "
-                    "subscribed; subscribe it inside one, or return an Observable"
+                    "subscribed, or run() blocks it; subscribe it inside one, or return an Observable"
                 )
             )
             return

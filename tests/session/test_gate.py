@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from typing import Any
 
 import pytest
@@ -268,3 +269,27 @@ def test_the_error_of_a_gated_function_that_nobody_waits_for_is_reported(stale: 
     del held
     gc.collect()
     assert len(reported) == 1, "who waited has heard it"
+
+
+def test_who_blocks_his_loop_on_a_gate_gets_what_needs_no_loop() -> None:
+    """In a notebook's cell, where `.run()` blocks the loop on which an async effect would run."""
+    reports: list[str] = []
+    session = Session(lambda tokens: Tokens("new", "r"), tokens=Tokens("old", "r", expires_at=1.0))
+    session.store._reporter = lambda error, where, action: reports.append(str(error))
+
+    async def effect(item: int, tokens: Tokens) -> int:
+        return item
+
+    async def cell() -> None:
+        values = reactivex.of(1).pipe(session.gate(lambda item, tokens: reactivex.of(tokens.access)))
+        assert values.run() == "new"
+        with pytest.raises(Exception, match="no elements"):
+            reactivex.of(1).pipe(session.gate(effect)).run()
+
+    done: list[bool] = []
+    thread = threading.Thread(target=lambda: done.append(asyncio.run(cell()) is None), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert done, "it hangs, or fails"
+    assert len(reports) == 1
+    assert "or run() blocks it" in reports[0]

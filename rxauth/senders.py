@@ -148,6 +148,7 @@ class Sender:
         try:
             description = entry.call.request(self._owner.newest())
             if not isinstance(description, Request):
+                check_not_async(description, "request")
                 raise TypeError(f"request(state) returned {type(description).__name__}; return Request.get(url), ...")
             request = description.build(self._client)
         except Exception as error:

@@ -53,8 +53,8 @@ class Coroutines(ApiCall[Any]):
 
     where: str
 
-    def request(self, state: Any) -> Request:
-        return Request.get("/")
+    def request(self, state: Any) -> Any:
+        return _answer(Request.get("/")) if self.where == "request" else Request.get("/")
 
     def should_send(self, state: Any) -> Any:
         return _answer(False) if self.where == "should_send" else True
@@ -147,7 +147,10 @@ def test_a_call_whose_code_wants_to_exit_leaves_its_thread_to_others(where: str)
     assert soon(request(store, call(Request.get("/"))).run) == "Bearer token"
 
 
-@pytest.mark.parametrize(("where", "error"), [("should_send", ApiRequestError), ("parse", ApiDecodingError)])
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [("should_send", ApiRequestError), ("request", ApiRequestError), ("parse", ApiDecodingError)],
+)
 def test_a_call_with_async_methods_is_told_that_they_must_not_be(where: str, error: type[Exception]) -> None:
     store, _ = made()
     with pytest.raises(error) as caught:

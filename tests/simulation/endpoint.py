@@ -77,8 +77,6 @@ class Wire:
         try:
             server.time.sleep(server.dice.choice((0.0, 0.1, 2.0)))
             answer = self._answer(token, user)
-            if self._handle.is_dead:
-                server.lost.add(token)
             self._handle.live()
             return answer
         finally:
@@ -92,6 +90,8 @@ class Wire:
             raise RefreshUnavailable("503", status_code=503)
         if kind == "unreachable":
             raise httpx.ConnectError("refused")
+        if self._handle.is_dead:
+            server.lost.add(token)  # it was on its way already, and nobody hears what comes of it
         if token in server.spent or user in server.over:
             server.over.add(user)
             raise RefreshRefused(status_code=400)

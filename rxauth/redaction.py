@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import httpx
 
 from rxauth.errors import RxAuthError
+from rxauth.secret_names import HIDDEN, in_place_of, is_guessable, is_hidden, is_secret, name_of
+from rxauth.secret_texts import LONG, without_secrets
 from rxauth.tokens import Tokens, fingerprint
 
-#: Stands for a secret that could be guessed from its fingerprint.
-HIDDEN = "***"
-#: A secret of at least this length is a token's, and its fingerprint says nothing but "the same" or "another".
-UNGUESSABLE = 20
 #: How many secrets that passed are looked for in texts; older ones are forgotten.
 REMEMBERED = 64
 #: A shorter secret is hidden where it stands, but not looked for elsewhere: it would be found in every other word.
 SHORTEST = 6
+#: Longer than any text. A small number is compared the quickest.
+NOTHING_KNOWN = 2**30 - 1
 
 _PLAIN = frozenset({bool, int, float, complex, type(None)})
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-#: What somebody chose or has to type: guessed from a fingerprint, so nothing of it is shown.
-_GUESSABLE = frozenset({"password", "passwd", "passphrase", "passcode", "pwd", "pin", "otp", "secret"})
-_SECRET_WORDS = _GUESSABLE | {"token", "tokens", "authorization", "cookie", "credential", "credentials", "assertion"}
-_SECRET_NAMES = frozenset({"access", "refresh", "api_key", "apikey", "jwt", "bearer", "code_verifier"})
 #: The fields of a dataclass: its name, whether it is hidden, and whether it could be guessed from a fingerprint.
 Rules: TypeAlias = tuple[tuple[str, bool, bool], ...]
 
+_PAIRS = frozenset({tuple, list})
 _DATA = frozenset({"datetime", "decimal", "uuid", "fractions", "pathlib"})
-_IN_TEXT = re.compile(r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*|(?<=Bearer )[^\s#\"']+|(?<=Basic )[^\s#\"']+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,7 @@ class Opaque:
 
 class Redactor:
     """Replaces secrets by their fingerprints: tokens, what stands in fields with telling names or with `repr=False`,
-    JWTs and bearer tokens in texts, and those secrets again wherever else they turn up.
+    parameters with such names, JWTs and bearer tokens in texts, and those secrets again wherever else they turn up.
 
     A value without a secret is returned as it is. An HTTP response is reduced to its status. Not for several threads
     at once.
@@ -55,7 +48,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
-        self._shortest: float = math.inf
+        self._shortest = NOTHING_KNOWN
 
     def __call__(self, action: Any) -> Any:
         """The action, or any other value, without its secrets. Never raises."""
@@ -96,9 +89,10 @@ class Redactor:
             for secret, shown in self._known.items():
                 if secret in text:
                     text = text.replace(secret, shown)
-        if "eyJ" in text or "Bearer " in text or "Basic " in text:
-            text = _IN_TEXT.sub(lambda found: fingerprint(found.group()), text)
-        return text
+        words = text if len(text) < LONG else text.lower()
+        if "=" in text or ":" in text or "earer " in words or "asic " in words:
+            return without_secrets(text)
+        return without_secrets(text) if len(text) >= LONG and ("eyj" in words or "token " in words) else text
 
     def _dataclass(self, value: Any, rules: Rules) -> Any:
         """Mostly it only looks at the types of a few fields."""
@@ -109,9 +103,12 @@ class Redactor:
                 clean = self._hidden(inner, guessable)
             else:
                 kind = type(inner)
-                if kind in _PLAIN:
+                if kind is str:
+                    clean = self._text(inner)
+                elif kind in _PLAIN:
                     continue
-                clean = self._text(inner) if kind is str else self._clean(inner)
+                else:
+                    clean = self._clean(inner)
             if clean is not inner:
                 changed = changed or {}
                 changed[name] = clean
@@ -123,26 +120,23 @@ class Redactor:
         )
 
     def _print(self, token: str | None) -> str | None:
-        if token is None or _is_hidden(token):
+        if token is None or is_hidden(token):
             return token
         return self._remember(token, fingerprint(token))
 
     def _hidden(self, value: Any, guessable: bool = False) -> Any:
         """Everything inside, hidden."""
-        if isinstance(value, bytes):
+        if isinstance(value, bytes | bytearray):
             value = value.decode("latin-1")
         if isinstance(value, str):
-            return self._secret(value, guessable) if value and not _is_hidden(value) else value
+            return self._remember(value, in_place_of(value, guessable)) if value and not is_hidden(value) else value
         if guessable and isinstance(value, int | float) and not isinstance(value, bool):
             return HIDDEN
         if isinstance(value, Mapping):
-            return {key: self._hidden(inner, guessable or _is_guessable(key)) for key, inner in value.items()}
+            return {key: self._hidden(inner, guessable or is_guessable(name_of(key))) for key, inner in value.items()}
         if isinstance(value, list | tuple | set | frozenset) and not _is_named(value):
             return type(value)(self._hidden(inner, guessable) for inner in value)
         return self._clean(value)
-
-    def _secret(self, text: str, guessable: bool) -> str:
-        return self._remember(text, HIDDEN if guessable or len(text) < UNGUESSABLE else fingerprint(text))
 
     def _remember(self, secret: str, shown: str) -> str:
         if len(secret) >= SHORTEST and secret not in self._known:
@@ -152,8 +146,9 @@ class Redactor:
             self._shortest = min(self._shortest, len(secret))
         return shown
 
-    def _named(self, name: object, value: Any) -> Any:
-        return self._hidden(value, _is_guessable(name)) if _is_secret(name) else self._clean(value)
+    def _named(self, key: object, value: Any) -> Any:
+        name = name_of(key)
+        return self._hidden(value, is_guessable(name)) if is_secret(name) else self._clean(value)
 
     def _object(self, value: Any, fields: dict[str, Any]) -> Any:
         """`value` itself, or a copy with these fields, made without its constructor."""
@@ -169,10 +164,19 @@ class Redactor:
         return value if _same(clean.values(), value.values()) and _same(clean, value) else clean
 
     def _collection(self, value: Any) -> Any:
-        clean = [self._clean(inner) for inner in value]
+        if _is_named(value):
+            clean = [self._named(name, inner) for name, inner in zip(value._fields, value, strict=True)]
+        else:
+            clean = [self._pair(inner) if _is_pair(inner) else self._clean(inner) for inner in value]
         if _same(clean, value):
             return value
         return type(value)(*clean) if _is_named(value) else type(value)(clean)
+
+    def _pair(self, pair: Any) -> Any:
+        """A name and its value, in a list of headers or of a form's fields."""
+        name, value = pair
+        clean = self._clean(name), self._named(name, value)
+        return pair if _same(clean, pair) else type(pair)(clean)
 
     def _error(self, error: BaseException) -> BaseException:
         """A copy without its traceback, whose frames hold what they held, and without what others hung on to it."""
@@ -200,7 +204,7 @@ def _rules(kind: type[Any]) -> Rules | None:
     if not dataclasses.is_dataclass(kind) or issubclass(kind, Tokens | BaseException | enum.Enum | type):
         return None
     fields = dataclasses.fields(kind)
-    return tuple((field.name, not field.repr or _is_secret(field.name), _is_guessable(field.name)) for field in fields)
+    return tuple((field.name, not field.repr or is_secret(field.name), is_guessable(field.name)) for field in fields)
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -216,29 +220,12 @@ def _is_response(value: Any) -> bool:
     return hasattr(value, "status_code") and hasattr(value, "headers")
 
 
-@cache
-def _is_secret(name: object) -> bool:
-    """Does a field of this name hold a secret?"""
-    words = _words(name)
-    return not _SECRET_WORDS.isdisjoint(words) or "_".join(words) in _SECRET_NAMES
-
-
-@cache
-def _is_guessable(name: object) -> bool:
-    return not _GUESSABLE.isdisjoint(_words(name))
-
-
-def _words(name: object) -> tuple[str, ...]:
-    """The words of a name in any of the usual spellings, in lower case."""
-    return tuple(word.lower() for word in _WORD.findall(name)) if isinstance(name, str) else ()
-
-
-def _is_hidden(text: str) -> bool:
-    return text == HIDDEN or re.fullmatch(r"#[0-9a-f]{8}", text) is not None
-
-
 def _is_named(value: Any) -> bool:
     return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
+def _is_pair(value: Any) -> bool:
+    return type(value) in _PAIRS and len(value) == 2 and isinstance(value[0], str | bytes)
 
 
 def _same(ours: Any, theirs: Any) -> bool:

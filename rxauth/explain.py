@@ -6,6 +6,7 @@ from datetime import datetime
 
 from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
 from rxauth.runtime import Instant
+from rxauth.secret_texts import without_secrets
 from rxauth.state import AuthState, is_access_expired
 
 
@@ -20,16 +21,15 @@ def explain(auth: AuthState, name: str, now: Instant) -> str:
         life = "expires at a time that is not known" if remaining is None else _expiry(remaining)
         lines.append(f"the access token of generation {auth.generation} {life}")
     if auth.asked_by:
-        lines.append(f"the last refresh was asked for by {auth.asked_by}")
+        lines.append(f"the last refresh was asked for by {without_secrets(auth.asked_by)}")
     if auth.error is not None:
         status = getattr(auth.error, "status_code", None)
         cause = getattr(auth.error, "cause", None)
         details = [str(cause)] if cause else []
         details += [f"status {status}"] if status and f"status {status}" not in details else []
         what = "the last login failed" if isinstance(auth.error, LoginFailed) and auth.tokens is not None else "because"
-        lines.append(
-            f"{what}: {type(auth.error).__name__}: {auth.error}" + (f" [{', '.join(details)}]" if details else "")
-        )
+        because = str(auth.error) + (f" [{', '.join(details)}]" if details else "")
+        lines.append(f"{what}: {type(auth.error).__name__}: {without_secrets(because)}")
     if auth.storage == "failing" and auth.tokens is not None:
         lines.append("the tokens could not be saved: they live in memory, and are saved again before the next refresh")
     lines.append(f"next: {next_step(auth, now)}")

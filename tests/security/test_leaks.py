@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rxauth import Session, Tokens, oauth2, simplejwt
+from rxauth import BearerAuth, Session, Tokens, oauth2, simplejwt
 from rxauth.errors import RefreshUnavailable
 from rxauth.testing import TokenServer, faults
 from tests.security.security_kit import Desk, chain, everything_shown, run_cell
@@ -150,3 +150,36 @@ def test_a_password_in_the_address_is_not_logged_and_replaces_no_header(caplog: 
     with pytest.raises(ValueError, match="absolute") as caught:
         simplejwt("ftp://app:Ux54nGfWi@a.example")
     assert "Ux54nGfWi" not in str(caught.value)
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [(f"/reset/{JWT}/", "asked for by GET /reset/#"), ("/api/items/7/", "asked for by GET /api/items/7/")],
+)
+def test_an_explanation_repeats_no_token_of_a_path(path: str, told: str) -> None:
+    server = TokenServer()
+    given, refresher = server.issue(expired=True), simplejwt("https://a.example", transport=server.transport)
+    session: Session[Any] = Session(refresher, tokens=Tokens(given.access, given.refresh))
+    with httpx.Client(base_url="https://a.example", transport=server.transport, auth=BearerAuth(session)) as client:
+        client.get(path)
+    assert JWT not in session.explain()
+    assert told in session.explain()
+
+
+@pytest.mark.parametrize(
+    "text", [JWT, f"bearer {JWT}", "https://a.example/?refresh_token=Mv72kTbNd", "password=Mv72kTbNd"]
+)
+def test_an_explanation_repeats_no_secret_of_an_error(text: str) -> None:
+    def refresh(tokens: Tokens) -> Any:
+        raise RefreshUnavailable(f"no answer to {text}", cause=f"sent {text}")
+
+    session: Session[Any] = Session(refresh, tokens=Tokens("access-0", "refresh-0", expires_at=0.0), tries=1)
+    with pytest.raises(RefreshUnavailable):
+        session.fresh().run()
+    told = session.explain()
+    assert "because: RefreshUnavailable: no answer to " in told
+    assert JWT not in told
+    assert "Mv72kTbNd" not in told

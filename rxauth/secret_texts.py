@@ -104,7 +104,7 @@ def _is_header(name: str) -> bool:
 
 
 def _is_telling(name: str, value: str) -> bool:
-    if is_hidden(value) or value.lower() in _NOTHING:
+    if is_hidden(value) or value.rstrip(",)").lower() in _NOTHING:
         return False
     if name == "code":
         return _CODE.fullmatch(value) is not None
@@ -119,14 +119,14 @@ def _tokens(text: str) -> Iterator[Place]:
         if _are_credentials(found["scheme"], word):
             yield start, at, fingerprint(word)
         elif found["scheme"]:
-            at = start  # the word may be a scheme itself
+            at = start  # the word may be a JWT, or a scheme itself
 
 
 def _are_credentials(scheme: str | None, word: str) -> bool:
     """And not a word of prose, as in "Basic English", "token bucket" and "the bearer of this"."""
     if scheme is None:
         return "." in word
-    if scheme == "Bearer" or word.startswith("eyJ"):
+    if scheme == "Bearer":
         return True
     has_digit = any(char.isdigit() for char in word)
     if len(word) >= UNGUESSABLE and has_digit:

@@ -175,7 +175,8 @@ def request(store: Dispatcher, call: ApiCall[R]) -> Single[R]:
     """Dispatch `call` now; `await` the result, or `.run()` it, for its payload.
 
     Raises what `ApiFailed` would carry, `CallCancelled`, `CallSkipped`, and `NoApiEpic` when no epic of this store
-    answers such calls. Leaving early does not cancel the call.
+    answers such calls; `.run()` raises `WouldDeadlock` where it would block what has to send the call: the loop of an
+    async client, or the notification inside of which it was dispatched. Leaving early does not cancel the call.
     """
     if not isinstance(call, ApiCall):
         raise InvalidCall(f"request() takes an ApiCall, got {type(call).__name__}")

@@ -113,7 +113,7 @@ def test_a_run_that_is_interrupted_is_over() -> None:
     told: list[Exception] = []
     with pytest.raises(KeyboardInterrupt):
         shared.subscribe(on_error=told.append)
-    assert [type(error) for error in told] == [CallCancelled]
+    assert [(type(error), str(error)) for error in told] == [(CallCancelled, "the source was interrupted")]
     got: list[str] = []
     shared.subscribe(got.append)
     assert got == ["value"]

@@ -157,10 +157,9 @@ def share_replayed() -> Callable[[Observable[T]], Observable[T]]:
 
             try:
                 source.subscribe(on_next, land, land)
-            except BaseException as error:  # also a Ctrl-C: the run is over, and whoever comes later starts another
-                land(error if isinstance(error, Exception) else CallCancelled("the source was interrupted"))
-                if not isinstance(error, Exception):
-                    raise
+            except BaseException:  # a Ctrl-C, mostly: the run is over, and whoever comes later starts another
+                land(CallCancelled("the source was interrupted"))
+                raise
 
         return Single(join)
 

@@ -147,7 +147,7 @@ def share_replayed() -> Callable[[Observable[T]], Observable[T]]:
             def land(error: Exception | None = None) -> None:
                 nonlocal running
                 with lock:
-                    running = None
+                    running = None if running is flight else running
                 if error is None and not values:
                     error = SequenceContainsNoElementsError()
                 flight.land(values[0] if values else None, error)

@@ -117,3 +117,26 @@ def test_a_run_that_is_interrupted_is_over() -> None:
     got: list[str] = []
     shared.subscribe(got.append)
     assert got == ["value"]
+
+
+def test_the_end_of_a_run_that_is_over_does_not_end_the_next_one() -> None:
+    """Its source has completed, and is interrupted while it tidies up; meanwhile somebody has started another run."""
+    later: list[Any] = []
+
+    def fetch(observer: Any, scheduler: Any) -> Any:
+        later.append(observer)
+        if len(later) == 1:
+            observer.on_next("value")
+            observer.on_completed()
+            shared.subscribe(got.append)
+            raise KeyboardInterrupt
+
+    shared = reactivex.create(fetch).pipe(share_replayed())
+    got: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        shared.subscribe()
+    shared.subscribe(got.append)
+    assert len(later) == 2, "who comes now joins the run that is under way"
+    later[1].on_next("next")
+    later[1].on_completed()
+    assert got == ["next", "next"]

@@ -111,7 +111,7 @@ def api_epic(
             serving = _Serving(kinds, weakref.ref(session), loop if is_async else None)
 
             def take(call: ApiCall[Any]) -> None:
-                if serving.loop is None or not serving.loop.is_closed():
+                if not serving.is_stranded:
                     sending.take(call)
                     return
                 if not any(isinstance(call, other.kinds) for other in served if other is not serving):

@@ -185,7 +185,7 @@ class Gatekeeper(Outcomes[S]):
                 error = unreadable(failed)
             with self._lock:
                 self._reading = None
-                self.unread(error)
+                self.note_look(error)
             reading.land(error=error)
 
         try:

@@ -201,7 +201,7 @@ class Outcomes(Generic[S]):
         """Begin as these tokens say, or as nobody, in the place of `pending`, for which calls may have waited as for a
         login. False when that came too late to count. The caller notifies."""
         with self._lock:
-            self.unread(None)
+            self.note_look(None)
             if flight is not None and self._login is not None and self._login[1] is flight:
                 self._login = None
             if self._closed or self.auth.pending != pending:
@@ -217,7 +217,7 @@ class Outcomes(Generic[S]):
                 self.store.commit(SignInFailed(**about, sign_in=pending, error=NotSignedIn("nothing is stored")))
             return True
 
-    def unread(self, error: RefreshUnavailable | None) -> None:
+    def note_look(self, error: RefreshUnavailable | None) -> None:
         """The storage was looked at just now; with an error, calls are told that while nobody is signed in."""
         self._looked = self.runtime.now().mono, error
 

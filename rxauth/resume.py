@@ -21,7 +21,7 @@ class Beginner(Host, Protocol):
 
     def take_up(self, pending: str, tokens: Tokens | None, flight: Flight[Tokens] | None = None) -> bool: ...
 
-    def unread(self, error: RefreshUnavailable | None) -> None: ...
+    def note_look(self, error: RefreshUnavailable | None) -> None: ...
 
     def report(self, error: Exception, where: str, action: object) -> None: ...
 
@@ -51,7 +51,7 @@ def resume(host: Beginner) -> None:
         record = host.storage.load()
     except Exception as error:
         host.report(error, f"session {host.name}, loading its tokens", None)
-        host.unread(unreadable(error))
+        host.note_look(unreadable(error))
         return
     tokens = _pair_in(record)
     if record is not None and tokens is not None and host.take_up(host.auth.pending, tokens):

@@ -16,6 +16,7 @@ from rxauth.calls import ApiCall, Request, check_not_async, describe
 from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
 from rxauth.flight import Anywhere
 from rxauth.frames import own_frames, without_frames
+from rxauth.refreshers.answers import httpx_kinds
 from rxauth.runtime import running_loop
 from rxauth.session import Session
 from rxauth.single import Leave, stay
@@ -183,7 +184,7 @@ class Sender:
         if isinstance(error, RxAuthError):
             self._owner.fail(entry, error)
             return
-        if any(base.__name__ == "HTTPStatusError" for base in type(error).__mro__):  # raised by a hook of the client's
+        if "HTTPStatusError" in httpx_kinds(error):  # raised by a hook of the client's
             self._owner.fail(entry, _caused(_answered(entry.call, error.response), without_frames(error)))  # type: ignore[attr-defined]
             return
         text = f"{describe(entry.call)} got no answer: {type(error).__name__}: {error}"

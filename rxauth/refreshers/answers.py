@@ -151,6 +151,11 @@ def judge_login(response: Any) -> None:
         raise refused from None
 
 
+def httpx_kinds(error: BaseException) -> set[str]:
+    """The classes of httpx, or of httpx2, that this error is one of, by name."""
+    return {base.__name__ for base in type(error).__mro__ if base.__module__.partition(".")[0] in ("httpx", "httpx2")}
+
+
 def failure_of(error: BaseException) -> Failure:
     """Class whatever a refresh callable raised.
 
@@ -169,7 +174,7 @@ def failure_of(error: BaseException) -> Failure:
         # The server was content, so it may have spent the refresh token, and a second try would be a reuse.
         unusable = RefreshUnavailable(f"the refresh brought nothing usable: {error}", cause="unusable answer")
         return Failure("in_doubt", _caused(unusable, error))
-    names = {base.__name__ for base in type(error).__mro__ if base.__module__.partition(".")[0] in ("httpx", "httpx2")}
+    names = httpx_kinds(error)
     if "HTTPStatusError" in names:
         return _failure_of_status(error)
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:

@@ -121,20 +121,6 @@ async def test_what_follows_takes_the_place_of_what_was_read() -> None:
 
 
 @on_a_loop
-async def test_what_is_read_too_late_is_not_what_is_stored() -> None:
-    shelf = Shelf(stored())
-    with made(shelf) as session:
-        signing_in = session.sign_in({"access_token": "bob", "refresh_token": "b", "expires_in": 300})
-        shelf.may_read.set()
-        await signing_in
-        bob = session.auth.sign_in
-        assert (await session.replace()).access == "new-b"
-    assert shelf.record is not None
-    assert shelf.record.sign_in == bob
-    assert ("ada", 3) not in shelf.replaced
-
-
-@on_a_loop
 async def test_a_storage_that_can_not_be_read_is_reported() -> None:
     reports: list[tuple[Exception, str, Any]] = []
     shelf = Shelf()

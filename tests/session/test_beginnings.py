@@ -169,6 +169,9 @@ async def test_a_login_while_the_storage_is_read_wins() -> None:
         storage.may_answer.set()
         assert (await bobs).access == "bob"
         assert (await session.fresh()).access == "bob"
+        assert (await session.replace()).access == "new-b"
+        assert storage._record is not None
+        assert storage._record.sign_in == session.auth.sign_in, "and is what is stored"
 
 
 def test_closing_releases_who_waits_for_the_storage() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from beginnings_kit import ask, on_a_loop, posting, stored
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer
 from rxauth.errors import RefreshUnavailable
@@ -63,36 +63,13 @@ class Alone:
         raise AssertionError("nobody signs out")
 
 
-def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """The test, as one that pytest can run."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **how: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(*args, **how), 60))
-
-    return run
-
-
-def stored(expires_in: float = 300.0) -> Record:
-    tokens = Tokens.from_response({"access_token": "a", "refresh_token": "r", "expires_in": expires_in})
-    return Record("ada", 3, tokens)
-
-
-def posting(tokens: Tokens) -> dict[str, Any]:
-    return {"access_token": f"new-{tokens.refresh}", "refresh_token": "r2", "expires_in": 300}
-
-
 async def first(session: Session[Any], shelf: Shelf) -> Tokens:
     """What a call gets that was there before the storage was read."""
-    call = asyncio.ensure_future(_ask(session))
+    call = asyncio.ensure_future(ask(session))
     await asyncio.sleep(0)
     assert session.auth.status == "signing_in"
     shelf.may_read.set()
     return await call
-
-
-async def _ask(session: Session[Any]) -> Tokens:
-    return await session.fresh()
 
 
 def made(shelf: Shelf, **how: Any) -> Session[Any]:

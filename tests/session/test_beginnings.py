@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from beginnings_kit import ask, on_a_loop, posting, stored
 from reactivex import from_iterable
 
 from rxauth import Session, Tokens
@@ -18,16 +18,6 @@ from rxauth.storage import Key, MemoryStorage, Record
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, pair
 from tests.storage.turns_kit import Board, Fleet, Watched
-
-
-def on_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """The test, as one that pytest can run."""
-
-    @functools.wraps(test)
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), 60))
-
-    return run
 
 
 class Slow(MemoryStorage):
@@ -67,15 +57,6 @@ class Shelf:
         self.exclusive = storage.exclusive
 
 
-def stored(expires_in: float = 300.0) -> Record:
-    tokens = Tokens.from_response({"access_token": "a", "refresh_token": "r", "expires_in": expires_in})
-    return Record("ada", 3, tokens)
-
-
-def posting(tokens: Tokens) -> dict[str, Any]:
-    return {"access_token": f"new-{tokens.refresh}", "refresh_token": "r2", "expires_in": 300}
-
-
 def made(storage: Slow, **how: Any) -> Session[Any]:
     return Session(posting, storage=Shelf(storage), **{"save_timeout": 30.0, **how})
 
@@ -85,7 +66,7 @@ async def test_on_a_loop_the_storage_is_read_in_the_background_and_calls_wait_fo
     storage = Slow(stored())
     with made(storage) as session:
         assert session.auth.status == "signing_in", "it is made, and the storage has not answered"
-        calls = [asyncio.ensure_future(_ask(session)) for _ in range(3)]
+        calls = [asyncio.ensure_future(ask(session)) for _ in range(3)]
         await asyncio.sleep(0)
         assert not any(call.done() for call in calls)
         storage.may_answer.set()
@@ -106,7 +87,7 @@ async def test_what_is_stored_and_stale_is_refreshed_before_a_call_goes_on() -> 
 async def test_on_a_loop_nothing_stored_means_signed_out() -> None:
     storage = Slow()
     with made(storage) as session:
-        call = asyncio.ensure_future(_ask(session))
+        call = asyncio.ensure_future(ask(session))
         await asyncio.sleep(0)
         storage.may_answer.set()
         with pytest.raises(NotSignedIn):
@@ -119,7 +100,7 @@ async def test_on_a_loop_a_storage_that_can_not_be_read_is_told_of_and_read_agai
     storage = Slow(stored())
     storage.error = OSError(5, "Input/output error")
     with made(storage) as session:
-        call = asyncio.ensure_future(_ask(session))
+        call = asyncio.ensure_future(ask(session))
         await asyncio.sleep(0)
         storage.may_answer.set()
         with pytest.raises(RefreshUnavailable, match="can not be read") as caught:
@@ -262,10 +243,6 @@ class TestNobodyIsSignedInHere:
         fleet.sessions[1].fresh().run()
         with pytest.raises(SessionChanged):
             fleet.sessions[1].replace(adas).run()
-
-
-async def _ask(session: Session[Any]) -> Tokens:
-    return await session.fresh()
 
 
 def until(condition: Callable[[], bool]) -> None:

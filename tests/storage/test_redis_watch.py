@@ -12,7 +12,6 @@ import pytest
 
 from rxauth.storage import redis_watch
 from rxauth.storage.redis import RedisStorage
-from rxauth.storage.redis_wire import Wire
 from tests.storage.redis_kit import (
     CLIENTS,
     PASSWORD,
@@ -114,16 +113,11 @@ class TestWatchingThroughTrouble:
 
     def test_a_connection_that_fell_silent_is_noticed(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         clock, told = [0.0], threading.Event()
-        heard: list[Any] = []
-        hear = redis_watch.Watch._hear
-        monkeypatch.setattr(redis_watch.Watch, "_hear", lambda self, notice: (hear(self, notice), heard.append(notice)))
         monkeypatch.setattr(redis_watch, "LOOK", 0.02)
         monkeypatch.setattr(redis_watch, "LAST_PAUSE", 0.2)
-        lost: list[object] = []
-        hang_up = Wire.hang_up
-        monkeypatch.setattr(Wire, "hang_up", lambda self, notices: (lost.append(notices), hang_up(self, notices)))
         monkeypatch.setattr(redis_watch, "time", SimpleNamespace(monotonic=lambda: clock[0]))
         with storing(server.url) as ours:
+            heard, lost = heard_by(ours, monkeypatch)
             ours.watch(told.set)
             for answers in (2, 3):  # after the one to the subscription
                 clock[0] += redis_watch.SILENCE + 1
@@ -148,6 +142,26 @@ class TestWatchingThroughTrouble:
         until(lambda: watching() <= others, "all have ended")
         assert caplog.text == ""
         assert len(server.client.client_list()) == 1, "no connection is left but the test's"
+
+
+def heard_by(storage: RedisStorage, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
+    """What its watch hears, and the connections that it hangs up; others' watches may be about to end meanwhile."""
+    heard: list[Any] = []
+    lost: list[Any] = []
+    wire, hear, hang_up = storage._wire, redis_watch.Watch._hear, storage._wire.hang_up
+
+    def noted(watch: redis_watch.Watch, notice: dict[str, Any]) -> None:
+        hear(watch, notice)
+        if watch._wire is wire:
+            heard.append(notice)
+
+    def hung_up(notices: Any) -> None:
+        lost.append(notices)
+        hang_up(notices)
+
+    monkeypatch.setattr(redis_watch.Watch, "_hear", noted)
+    monkeypatch.setattr(wire, "hang_up", hung_up)
+    return heard, lost
 
 
 def watching() -> set[threading.Thread]:

@@ -40,6 +40,8 @@ class Listener:
     async def _run(self) -> None:
         server = await asyncio.start_server(self._connected, sock=self._socket)
         await self._closing.wait()
+        self._loop.remove_reader(self._socket)
+        await asyncio.sleep(0)  # who was accepted just now begins: a server that is closed would drop his open socket
         server.close()
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             # One may have been accepted just now: cancelled before it has begun, it would leave its socket open.
@@ -55,7 +57,10 @@ class Listener:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
             pass  # the client left, or we close
         finally:
-            writer.close()
+            if self._closing.is_set():
+                writer.transport.abort()  # a client that reads no more would keep it open
+            else:
+                writer.close()
 
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; false ends the connection."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -223,6 +226,39 @@ def test_close_frees_the_port() -> None:
     server.close()
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
+
+
+def test_a_connection_that_comes_while_it_closes_is_closed_too() -> None:
+    server = TokenServer()
+    url = httpx.URL(server.url)
+    listener: Any = server._listener
+    with socket.socket() as client, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+
+        def connect_and_close() -> None:
+            client.connect((url.host, url.port))
+            listener._loop.call_soon(listener._closing.set)  # in the round in which the connection is accepted
+
+        listener._loop.call_soon_threadsafe(connect_and_close)
+        listener._thread.join(PATIENCE)
+        server.close()
+        gc.collect()
+        client.settimeout(PATIENCE)
+        assert client.recv(1) == b""
+    assert [str(warning.message) for warning in caught] == []
+
+
+def test_who_does_not_read_his_answer_is_closed_too() -> None:
+    with socket.socket() as client, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with TokenServer() as server:
+            server.always(faults.Fault(status=200, body=b"0" * 50_000_000))
+            url = httpx.URL(server.url)
+            client.connect((url.host, url.port))
+            client.sendall(b"POST /api/token/ HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert client.recv(1) == b"H", "it is answering"
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_a_server_that_was_closed_before_it_had_a_port_says_so() -> None:

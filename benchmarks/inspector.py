@@ -1,27 +1,30 @@
 """What the inspector costs and how far behind it is, in JupyterLab in a real browser.
 
-    python -m benchmarks.inspector [--rate 10000] [--seconds 10] [--rounds 2]
+    python -m benchmarks.inspector [--rate 10000] [--seconds 10] [--rounds 3]
 
-A thread of the kernel dispatches so many actions a second: to a store alone, to one that is recorded, and to one with
-an inspector open, in turns. Printed: events that did not arrive, the time until an action is on the screen, and the
-time that the dispatching thread spends with dispatching, as a ratio to the store alone.
+A thread of the kernel dispatches so many actions a second, to two kinds of store: a bare one, to which nobody listens,
+so that a dispatch costs the least it can, and one of an app, with an epic, a selector and a subscriber that this action
+concerns. To each alone, and to the same with an inspector open, in turns; the bare one is also recorded. Printed:
+events that did not arrive, the time until an action is on the screen, and the processor time that the dispatching
+thread spends with dispatching, as a ratio to the same store alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import row, table
 from tests.hosts.host_kit import FLAGS, NAMES, PACKAGES, PATIENCE, Lab, jupyterlab, write_notebook
 from tests.programs import find
 
 SETUP = """
 import json, threading, time
 from dataclasses import dataclass
+from reactivex import operators as ops
 from rxauth import AuthState, Store, auth_reducer, combine_reducers
 from rxauth.notebook.inspector import inspect
 from rxauth.recorder import record
@@ -38,8 +41,15 @@ class App:
 def count(state, action):
     return state + 1 if isinstance(action, Tick) else state
 
-def new_store():
+def bare():
     return Store(combine_reducers(App, auth=auth_reducer, ticks=count), App())
+
+def an_app():
+    store = bare()
+    store.add_epic(lambda actions, state: actions.of_type(Tick).pipe(ops.ignore_elements()))
+    store.select(lambda app: app.ticks).subscribe(lambda ticks: None)
+    store.subscribe(lambda app: None)
+    return store
 
 def storm(store, rate, seconds, slots=500):
     # In each slot a small burst, and then a pause; the time in the bursts is what the dispatching code feels.
@@ -64,7 +74,7 @@ def in_thread(*args):
     thread.start()
 
 results = []
-store = new_store()
+store = bare()
 """
 SHOW = "inspector = inspect(store)\ninspector"
 WATCH = """() => {
@@ -77,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rate", type=int, default=10_000, help="actions a second")
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -100,26 +110,33 @@ def main() -> None:
 
 
 def _measure(lab: Lab, rate: int, seconds: float, rounds: int) -> None:
-    costs: dict[str, list[dict[str, Any]]] = {"alone": [], "recorded": [], "inspected": []}
+    ways = ("bare", "bare, recorded", "bare, inspected", "an app's", "an app's, inspected")
+    costs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     lab.run_python("inspector.close()")
     for _ in range(rounds):
-        costs["alone"].append(_storm(lab, "alone = new_store()", "alone", rate, seconds))
-        costs["recorded"].append(
-            _storm(lab, "recorded = new_store(); recording = record(recorded)", "recorded", rate, seconds)
-        )
+        costs["bare"].append(_storm(lab, "alone = bare()", "alone", rate, seconds))
+        recorded = "recorded = bare(); recording = record(recorded)"
+        costs["bare, recorded"].append(_storm(lab, recorded, "recorded", rate, seconds))
         lab.run_python("recording.close()")
-        costs["inspected"].append(_inspected(lab, rate, seconds))
-    print(f"{rate} actions a second for {seconds:g} s; the dispatching thread's time for one action:")
-    base_busy = statistics.fmean(cost["busy"] / cost["number"] for cost in costs["alone"])
-    base_cpu = statistics.fmean(cost["cpu"] / cost["number"] for cost in costs["alone"])
-    for name, all_of in costs.items():
-        busy = statistics.fmean(cost["busy"] / cost["number"] for cost in all_of)
-        cpu = statistics.fmean(cost["cpu"] / cost["number"] for cost in all_of)
-        took = statistics.fmean(cost["took"] for cost in all_of)
-        print(
-            f"  {name:10} {busy * 1e6:6.1f} us ({busy / base_busy:.2f}), of that processor {cpu * 1e6:6.1f} us "
-            f"({cpu / base_cpu:.2f}); all of it took {took:.2f} s ({took / seconds:.3f})"
+        costs["bare, inspected"].append(_inspected(lab, "bare", rate, seconds))
+        costs["an app's"].append(_storm(lab, "alone = an_app()", "alone", rate, seconds))
+        costs["an app's, inspected"].append(_inspected(lab, "an_app", rate, seconds))
+    took = {way: max(cost["took"] for cost in costs[way]) / seconds for way in ways}
+    spent = {way: [cost["cpu"] / cost["number"] for cost in costs[way]] for way in ways}
+    print(f"{rate} actions a second for {seconds:g} s: the dispatching thread's processor time for each")
+    print(
+        table(
+            [
+                row(f"store: {way}, to alone", spent[way], spent[alone], bound)
+                for alone, way, bound in (
+                    ("bare", "bare, recorded", None),
+                    ("bare", "bare, inspected", 1.1),
+                    ("an app's", "an app's, inspected", 1.1),
+                )
+            ]
         )
+    )
+    print("all of it took, of the time planned: " + ", ".join(f"{way} {took[way]:.3f}" for way in ways))
 
 
 def _storm(lab: Lab, prepare: str, store: str, rate: int, seconds: float) -> dict[str, Any]:
@@ -131,10 +148,10 @@ def _storm(lab: Lab, prepare: str, store: str, rate: int, seconds: float) -> dic
     return result
 
 
-def _inspected(lab: Lab, rate: int, seconds: float) -> dict[str, Any]:
+def _inspected(lab: Lab, kind: str, rate: int, seconds: float) -> dict[str, Any]:
     """One storm with the inspector open: also prints what was lost, and how late it was on the screen."""
     page = lab.page
-    lab.run_python("store = new_store()")
+    lab.run_python(f"store = {kind}()")
     page.evaluate(
         """async () => {
             window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1;
@@ -149,10 +166,11 @@ def _inspected(lab: Lab, rate: int, seconds: float) -> dict[str, Any]:
     )
     drawn = page.evaluate("() => window.drawn")
     received = int(page.locator(".rxi").get_attribute("data-received"))
+    lab.run_python("inspector.close()")
     lags = sorted(_lags(cost["sent"], drawn))
     said = {part: lags[int(len(lags) * part / 100)] * 1000 for part in (50, 95, 99)}
     print(
-        f"  inspected: {cost['number']} dispatched, {received} arrived; on the screen after "
+        f"  {kind}, inspected: {cost['number']} dispatched, {received} arrived; on the screen after "
         f"{said[50]:.0f} ms (p50), {said[95]:.0f} ms (p95), {said[99]:.0f} ms (p99), {lags[-1] * 1000:.0f} ms at most"
     )
     return cost

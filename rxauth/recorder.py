@@ -59,7 +59,6 @@ def spy(name: str, *, into: Recording | None = None) -> Callable[[Observable[T]]
     def note(event: Any) -> None:
         for recording in (into,) if into is not None else tuple(_open):
             recording.note(event, name)
-            recording.take_in()
 
     def operator(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:

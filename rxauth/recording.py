@@ -6,7 +6,7 @@ import difflib
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -52,15 +52,15 @@ class Recording(Shown, Closing):
         self._log = EventLog(events, limit)
         self._total = self._log[-1].number if len(self._log) else 0
         self.initial = initial
-        #: What was noted: what the clock said, the event and its stream, one after the other as in the log.
-        self._arrived: deque[Any] = deque()
-        self._keep = self._arrived.extend
-        self._patience = 1
+        #: For stores: see `rxauth.trace.Tap`.
+        self.waiting: deque[Any] = deque()
+        self.keep: Callable[[tuple[float, Any, str]], None] = self.waiting.extend
+        self.patience = 1
         self._redact = Redactor().__call__
         self._lock = threading.Lock()
         # The plain clock is read with every event: through `now()` that would cost three times as much.
-        self._clock = monotonic if time is None else lambda: time.now().mono
-        self._began = self._clock()
+        self.clock: Callable[[], float] = monotonic if time is None else lambda: time.now().mono
+        self._began = self.clock()
         #: What ends with the recording.
         self.sources = CompositeDisposable()
 
@@ -106,26 +106,27 @@ class Recording(Shown, Closing):
 
     def follow(self) -> None:
         """Leave the work to its reader, who from now on reads many times a second: whoever dispatches only notes."""
-        self._patience = FOLLOWED * NOTED
+        self.patience = FOLLOWED * NOTED
 
     def close(self) -> None:
         """Stop recording; what is there stays. Idempotent."""
         self.sources.dispose()
-        self._patience = 1
+        self.patience = 1
         self.take_in(1)
 
     def note(self, event: Any, stream: str = "") -> None:
-        """Keep it for `take_in`: whoever calls this holds locks, under which no value must be looked into."""
-        self._keep((self._clock(), event, stream))
+        """Record it, from any thread."""
+        self.keep((self.clock(), event, stream))
+        self.take_in()
 
     def take_in(self, least: int = 0) -> None:
         """Number what was noted, without its secrets, if that is `least` events; 0: as many as its reader leaves."""
-        arrived = self._arrived
-        if len(arrived) < (least or self._patience):
+        waiting = self.waiting
+        if len(waiting) < (least or self.patience):
             return
-        take, add, redact = arrived.popleft, self._log.add, self._redact
+        take, add, redact = waiting.popleft, self._log.add, self._redact
         with self._lock:
-            while arrived:
+            while waiting:
                 now, event, stream = take(), take(), take()
                 self._total = number = self._total + 1
                 add((number, now - self._began, redact(event), stream))

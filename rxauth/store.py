@@ -206,7 +206,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     def trace(self, event: Any, stream: str, *, locked: bool = False) -> None:
         """Tell the recorders what is no action. `locked`: the caller holds a lock, so they look into it later."""
         for tap in self._taps:
-            tap.note(event, stream)
+            tap.keep((tap.clock(), event, stream))
             if not locked:
                 tap.take_in()
 
@@ -236,12 +236,13 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             self._number += 1
             self._queue.put((self._number, me, action, state, changed))
             for tap in self._taps:
-                tap.note(action)
+                tap.keep((tap.clock(), action, ""))
 
     def notify(self) -> None:
         """Tell everybody what was committed."""
         for tap in self._taps:
-            tap.take_in()
+            if len(tap.waiting) >= tap.patience:
+                tap.take_in()
         self._queue.drain()
 
     def report(self, error: Exception, where: str, action: Any) -> None:

@@ -5,6 +5,7 @@ None of this is dispatched: no reducer, epic or subscriber ever sees it. It is n
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from itertools import count
@@ -18,11 +19,16 @@ next_caller: Callable[[], int] = count(1).__next__
 
 
 class Tap(Protocol):
-    """A recorder, for a store."""
+    """A recorder, for a store, which notes each action in it without a call of a method: that would cost a recorded
+    dispatch a twentieth more."""
 
-    def note(self, event: Any, stream: str = "") -> None:
-        """Keep it for later: whoever calls this holds locks."""
-        ...
+    clock: Callable[[], float]
+    #: What was noted and waits to be taken in: the moment, the event and its stream, one after the other.
+    waiting: deque[Any]
+    #: Notes these three in one step; the caller may hold locks.
+    keep: Callable[[tuple[float, Any, str]], None]
+    #: `take_in` is due when `waiting` is so long.
+    patience: int
 
     def take_in(self) -> None:
         """Look into what was noted: nobody holds a lock."""

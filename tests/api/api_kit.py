@@ -87,7 +87,7 @@ class Bench:
         return [type(action).__name__ for action in self.log if isinstance(getattr(action, "call", None), kind)]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0)
 

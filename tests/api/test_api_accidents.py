@@ -91,7 +91,7 @@ def soon(work: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert outcome, "it hangs"
     value, error = outcome[0]
     if error is not None:

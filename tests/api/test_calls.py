@@ -114,7 +114,7 @@ def test_anonymous_calls_pass_those_that_wait_and_carry_no_token() -> None:
     may_answer = threading.Event()
 
     def slow(tokens: Tokens) -> Tokens:
-        assert may_answer.wait(20)
+        assert may_answer.wait(60)
         return refresh(tokens)
 
     async def work(bench: Bench) -> Any:
@@ -153,7 +153,7 @@ def test_a_call_of_ada_is_never_sent_as_bob() -> None:
     may_answer = threading.Event()
 
     def slow(tokens: Tokens) -> Tokens:
-        assert may_answer.wait(20)
+        assert may_answer.wait(60)
         return refresh(tokens)
 
     async def work(bench: Bench) -> Any:

@@ -16,7 +16,7 @@ from reactivex import Subject
 from rxauth import Session, Store, Tokens
 begin = threading.Event()
 def refresh(tokens):
-    begin.wait(20)
+    begin.wait(60)
     return {"access": "n" * 30, "refresh": "r" * 30, "expires_in": 100}
 def stale():
     begin.clear()

@@ -77,7 +77,7 @@ class TestARun:
             finally:
                 for worker in workers:
                     worker.stop()
-            intruder.join(10)
+            intruder.join(60)
         assert isinstance(out.file, io.StringIO)
         assert re.search(r"^✗", out.file.getvalue(), re.MULTILINE), out.file.getvalue()
 
@@ -218,8 +218,8 @@ class TestThePlace:
                 url = parent.stdout.readline().strip()
                 assert fleet_storage._answers(url)
                 parent.send_signal(signal.SIGKILL)
-                parent.wait(10)
+                parent.wait(60)
                 until(lambda: not fleet_storage._answers(url), "redis-server has ended")
             finally:
                 parent.kill()
-                parent.communicate(timeout=10)
+                parent.communicate(timeout=60)

@@ -40,7 +40,7 @@ def api(first: bytes, rest: Iterator[bytes] | None = None) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        thread.join(10)
+        thread.join(60)
         listener.close()
         assert not thread.is_alive()
 

@@ -108,7 +108,7 @@ def site() -> Iterator[Site]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)
 
 
 @contextmanager

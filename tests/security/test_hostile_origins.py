@@ -178,7 +178,7 @@ def proxy() -> Iterator[tuple[str, list[bytes]]]:
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", heard
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(60)
 
 
 def test_a_proxy_sees_of_a_call_over_https_where_it_goes_and_no_more() -> None:

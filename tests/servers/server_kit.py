@@ -73,7 +73,7 @@ class Process:
         self._gunicorn.stdin.close()
         self._gunicorn.terminate()
         try:
-            self._gunicorn.wait(10)
+            self._gunicorn.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(self._gunicorn.pid, signal.SIGKILL)
             self._gunicorn.wait()
@@ -108,7 +108,7 @@ def in_threads(server: Api, session: Session[Any], number: int = 1, url: str = "
     ) as client:
 
         def call(_: int) -> Outcome:
-            together.wait(30)
+            together.wait(60)
             try:
                 return client.get(url or server.me).status_code
             except RxAuthError as error:
@@ -137,7 +137,7 @@ def _ours(error: BaseException) -> Exception:
     return error
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 20) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait for `holds()`, which is asked again and again."""
     end = time.monotonic() + seconds
     while not holds():

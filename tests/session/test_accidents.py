@@ -203,7 +203,7 @@ def test_values_that_two_threads_emit_are_all_delivered() -> None:
             self._lock.release()
             if self.entered == 2:
                 about_to_leave.set()
-                assert may_leave.wait(10)
+                assert may_leave.wait(60)
 
     subject: Subject[int] = Subject()
     subject.subscribe(delivered.append)
@@ -211,10 +211,10 @@ def test_values_that_two_threads_emit_are_all_delivered() -> None:
     one._lock = Lock()  # type: ignore[assignment]
     first = threading.Thread(target=one.on_next, args=(1,))
     first.start()
-    assert about_to_leave.wait(10)
+    assert about_to_leave.wait(60)
     one.on_next(2)
     may_leave.set()
-    first.join(10)
+    first.join(60)
     assert delivered == [1, 2]
 
 

@@ -28,7 +28,7 @@ class Shelf:
         self.may_read = threading.Event()
 
     def load(self) -> Record | None:
-        assert self.may_read.wait(20)
+        assert self.may_read.wait(60)
         if self.error is not None:
             raise self.error
         return self.record

@@ -44,7 +44,7 @@ class Slow(MemoryStorage):
 
     def _wait(self, what: str) -> None:
         self.asked.append(f"{what} on {threading.current_thread().name}")
-        assert self.may_answer.wait(20)
+        assert self.may_answer.wait(60)
         if self.error is not None:
             raise self.error
 

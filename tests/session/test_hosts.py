@@ -29,7 +29,7 @@ class Endpoint:
     def __call__(self, tokens: Tokens) -> Tokens:
         self.posts += 1
         self.asked.set()
-        assert self.may_answer.wait(20)
+        assert self.may_answer.wait(60)
         return Tokens(f"new-{self.posts}", "r2")
 
 
@@ -58,7 +58,7 @@ def test_two_threads_with_a_loop_each() -> None:
         async def call() -> None:
             task = asyncio.ensure_future(_awaited(session))
             await asyncio.sleep(0)
-            waiting.wait(10)
+            waiting.wait(60)
             got.append((await task).access)
 
         asyncio.run(call())
@@ -66,10 +66,10 @@ def test_two_threads_with_a_loop_each() -> None:
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
-    waiting.wait(10)
+    waiting.wait(60)
     endpoint.may_answer.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert (got, endpoint.posts) == (["new-1", "new-1"], 1)
 
 
@@ -183,7 +183,7 @@ class Quick(Runtime):
     def spawn(self, work: Callable[[], None], name: str, *, linger: float = 0.0) -> None:
         thread = threading.Thread(target=work, name=name, daemon=True)
         thread.start()
-        thread.join(20)
+        thread.join(60)
 
 
 @pytest.mark.parametrize("runtime", [Runtime(), Quick()], ids=["slow", "quick"])
@@ -206,7 +206,7 @@ def test_a_subscriber_that_blocks_on_the_flights_thread_is_told(runtime: Runtime
     refreshed.subscribe(lambda _: done.set())
     session.fresh().subscribe()
     endpoint.may_answer.set()  # now that this thread delivers nothing any more
-    assert done.wait(10)
+    assert done.wait(60)
     assert told == [WouldDeadlock]
 
 

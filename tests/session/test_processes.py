@@ -30,7 +30,7 @@ class Endpoint:
     def __call__(self, tokens: Tokens) -> Tokens:
         self.posts += 1
         self.asked.set()
-        assert self.may_answer.wait(20)
+        assert self.may_answer.wait(60)
         return Tokens(f"new-{self.posts}", "r2")
 
 
@@ -69,7 +69,7 @@ def test_a_child_forked_in_mid_flight_does_not_hang() -> None:
     endpoint = Endpoint(open=False)
     session = expired(endpoint)
     session.fresh().subscribe(lambda _: None)
-    assert endpoint.asked.wait(10)
+    assert endpoint.asked.wait(60)
     child = os.fork()
     if child == 0:
         status = 1

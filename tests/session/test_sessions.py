@@ -66,14 +66,14 @@ def test_many_threads_that_ask_at_once_get_one_session() -> None:
     sessions: Sessions[str] = Sessions(make)
 
     def ask() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         got.append(sessions["ada"])
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(got) == 8
     assert len(set(map(id, got))) == 1
 
@@ -198,7 +198,7 @@ def test_there_are_never_more_than_the_limit_however_many_ask_at_once() -> None:
     sessions: Sessions[int]
 
     def make(key: int) -> Session[Any]:
-        together.wait(10)
+        together.wait(60)
         return Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
 
     sessions = Sessions(make, limit=3)
@@ -215,7 +215,7 @@ def test_there_are_never_more_than_the_limit_however_many_ask_at_once() -> None:
     for thread in crew:
         thread.start()
     for thread in crew:
-        thread.join(20)
+        thread.join(60)
     assert (len(outcomes), max(most)) == (12, 3)
     assert sum(isinstance(one, Session) for one in outcomes) == 3
     sessions.close()

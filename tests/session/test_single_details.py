@@ -28,7 +28,7 @@ def test_a_piped_run_on_the_thread_of_a_loop_ends() -> None:
 
     thread = threading.Thread(target=lambda: asyncio.run(block()), daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert got == [42]
 
 

@@ -135,7 +135,7 @@ class Member:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._reader.join(10)
+        self._reader.join(60)
         if self.process.returncode != 0 or not self._said:
             return Tally(whys=[f"a process ended with status {self.process.returncode}"])
         return Tally(**json.loads(self._said[-1]))

@@ -62,7 +62,7 @@ class Net:
     def end(self) -> None:
         if self._redis is not None:
             self._redis.kill()
-            self._redis.wait(10)
+            self._redis.wait(60)
         for name in self._names:
             with suppress(OSError, subprocess.CalledProcessError):
                 _ip("netns", "delete", name)
@@ -136,7 +136,7 @@ class Relay:
             back = threading.Thread(target=_copy, args=(far, near), daemon=True)
             back.start()
             _copy(near, far)
-            back.join(10)
+            back.join(60)
 
 
 def _copy(one: socket.socket, other: socket.socket) -> None:

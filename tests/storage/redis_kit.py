@@ -87,7 +87,7 @@ class Server:
         """kill -9, by its process id."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def end(self) -> None:
@@ -115,7 +115,7 @@ def serve(*options: str, password: str = "", config: Path | None = None) -> Iter
         server.end()
 
 
-def until(condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+def until(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
     """Wait for something that another thread, process or the server does."""
     end = time.monotonic() + timeout
     while not condition():

@@ -135,7 +135,7 @@ def secret_service() -> Iterator[str]:
     finally:
         for process in reversed(processes):
             process.kill()
-            process.wait(10)
+            process.wait(60)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -163,7 +163,7 @@ def collection(address: str) -> Iterator[Any]:
         yield secretstorage.get_default_collection(connection)
 
 
-def until(condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+def until(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
     """Wait for something that another process does."""
     end = time.monotonic() + timeout
     while not condition():

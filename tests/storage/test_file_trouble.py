@@ -204,7 +204,7 @@ class TestOtherProcesses:
         with storage.exclusive(1.0):
             thread = threading.Thread(target=enter)
             thread.start()
-            thread.join(10)
+            thread.join(60)
         assert entered == [False]
 
     def test_a_child_that_outlives_who_died_in_the_section_does_not_hold_it(self, stored: Path) -> None:

@@ -184,7 +184,7 @@ class TestItsLocks:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         assert [made(account).load() for account in ("mary", "john", "ann")] == [
             record(14, account) for account in ("mary", "john", "ann")
         ]

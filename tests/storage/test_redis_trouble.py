@@ -87,7 +87,7 @@ class TestNoServer:
             saving.start()
             until(lambda: len(saved) > 20, "some saves")
             lasting.kill()
-            saving.join(30)
+            saving.join(60)
             assert len(failed) == 1
             assert_no_secret(failed[0])
             lasting.start()

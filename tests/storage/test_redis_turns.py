@@ -72,7 +72,7 @@ class TestTakingTurns:
             waiting.start()
             until(lambda: blocked(ours) == 1, "the other one waits for a notice")
             assert not entered.is_set()
-        assert entered.wait(10.0)
+        assert entered.wait(60)
         waiting.join()
 
     def test_waiting_is_no_busy_loop(self, redis_server: Server, make: Callable[..., RedisStorage]) -> None:
@@ -255,7 +255,7 @@ class TestTakingTurns:
         with pytest.raises(TimeoutError), make().exclusive(0.0):
             pass
         holder.send_signal(signal.SIGKILL)
-        holder.communicate(timeout=10)
+        holder.communicate(timeout=60)
         with make().exclusive(20.0):
             pass
 

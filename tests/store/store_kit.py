@@ -11,7 +11,7 @@ import reactivex
 from reactivex import operators as ops
 
 #: How long a test waits for another thread before it fails.
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

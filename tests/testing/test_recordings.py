@@ -214,7 +214,7 @@ def test_threads_that_dispatch_and_read_meanwhile_lose_nothing() -> None:
     barrier = threading.Barrier(4)
 
     def dispatch() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         for number in range(500):
             store.dispatch(Found(str(number)))
 
@@ -222,7 +222,7 @@ def test_threads_that_dispatch_and_read_meanwhile_lose_nothing() -> None:
         threads = [threading.Thread(target=dispatch) for _ in range(3)]
         for thread in threads:
             thread.start()
-        barrier.wait(10)
+        barrier.wait(60)
         while any(thread.is_alive() for thread in threads):
             seen = recording.events
             assert [event.number for event in seen] == list(range(1, len(seen) + 1))

@@ -18,7 +18,7 @@ from rxauth.refreshers.answers import parse_date
 from rxauth.testing import TokenServer, VirtualTime, faults
 
 #: How long anything may take in real time, in seconds, before a test fails.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 #: Makes a server, and a client that reaches it.
 Make = Callable[..., tuple[TokenServer, httpx.Client]]

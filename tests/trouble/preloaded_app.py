@@ -67,7 +67,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     elif name == "ready":
         said = "ready"
     else:
-        together.wait(20)
+        together.wait(60)
         said = WORKS[name]()
     answer = json.dumps({"said": said, "pid": os.getpid(), "master": MASTER}).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])

@@ -83,11 +83,11 @@ delivering, go_on = threading.Event(), threading.Event()
 
 def slow(action):
     delivering.set()
-    go_on.wait(30)
+    go_on.wait(60)
 
 session.store.actions.of_type(TokensRefreshed).subscribe(slow)
 tokens = session.fresh().run()
-assert delivering.wait(30)
+assert delivering.wait(60)
 
 def child():
     seen = []
@@ -156,7 +156,7 @@ def child():
 
 process = multiprocessing.get_context("fork").Process(target=child)
 process.start()
-process.join(20)
+process.join(60)
 say("ended", process.exitcode)
 """
     with stage(shut=False) as it, program(it, source, expired=expired) as parent:
@@ -175,7 +175,7 @@ session = make()
 together = multiprocessing.get_context("fork").Barrier(4)
 
 def work(number):
-    together.wait(20)
+    together.wait(60)
     try:
         session.fresh().run()
         return "refreshed"
@@ -208,7 +208,7 @@ for what in (session, BearerAuth(session)):
         say(str(error))
 process = spawn.Process(target=use_a_session_of_its_own, args=(TOKEN_URL, API_URL))
 process.start()
-process.join(30)
+process.join(60)
 say("ended", process.exitcode)
 """
     with stage(shut=False) as it, program(it, source) as parent:

@@ -12,7 +12,7 @@ import pytest
 from rxauth.storage.file import FileStorage
 from rxauth.storage.redis import RedisStorage
 from tests.storage.kinds import InAFile, InAKeyring, OnRedis, Place
-from tests.storage.redis_kit import Server, client_of, serve
+from tests.storage.redis_kit import PATIENCE, Server, client_of, listening, serve, until
 from tests.storage.storage_kit import Desktop, record
 
 
@@ -53,10 +53,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def make(redis_server: Server) -> Iterator[Callable[..., RedisStorage]]:
     """Makes storages on an empty server, which are closed at the end; `how` is the client's kind."""
     redis_server.client.flushall()
+    until(lambda: listening(redis_server) == 0, "the watches of other tests have ended")
     with ExitStack() as closing:
 
         def storage(how: str = "url", **options: Any) -> RedisStorage:
-            made = RedisStorage(client_of(redis_server, how), **options)
+            made = RedisStorage(client_of(redis_server, how), **{"timeout": PATIENCE, **options})
             closing.callback(made.close)
             return made
 

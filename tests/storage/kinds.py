@@ -38,7 +38,7 @@ class InAFile:
         self.path = directory / "tokens"
 
     def make(self) -> SharedStorage:
-        return FileStorage(self.path, lock_timeout=10.0)
+        return FileStorage(self.path, lock_timeout=60.0)
 
     def plant(self, text: str) -> None:
         self.path.touch(0o600)
@@ -69,7 +69,7 @@ class InAKeyring:
             backend=self.backend,
             plain_text=True,
             lock_directory=self.directory / "locks",
-            lock_timeout=10.0,
+            lock_timeout=60.0,
         )
 
     def plant(self, text: str) -> None:
@@ -100,7 +100,7 @@ class OnRedis:
         self.made: list[RedisStorage] = []
 
     def make(self) -> SharedStorage:
-        self.made.append(RedisStorage(self.server.url, self.key, timeout=10.0))
+        self.made.append(RedisStorage(self.server.url, self.key, lease=300.0, timeout=60.0))
         return self.made[-1]
 
     def plant(self, text: str) -> None:

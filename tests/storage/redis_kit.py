@@ -31,6 +31,12 @@ from tests.programs import needed
 PASSWORD = "s3cret-of-the-server"
 CHILD = Path(__file__).with_name("redis_child.py")
 
+#: How long a call tries, in seconds, where a test does not ask for how long: longer than any machine is busy.
+PATIENCE = 60.0
+
+#: The name of a thread that watches.
+WATCH = "rxauth-redis-watch"
+
 
 class Server:
     """redis-server with a directory and a port of its own. It can be stopped, killed and started again."""
@@ -154,11 +160,19 @@ every_client = pytest.mark.parametrize("how", CLIENTS)
 @contextmanager
 def storing(client: Any, **options: Any) -> Iterator[RedisStorage]:
     """A storage, which is closed at the end."""
-    storage = RedisStorage(client, **options)
+    storage = RedisStorage(client, **{"timeout": PATIENCE, **options})
     try:
         yield storage
     finally:
         storage.close()
+
+
+@contextmanager
+def giving_up_soon(client: Any, **options: Any) -> Iterator[RedisStorage]:
+    """A storage that does not repeat for long what failed; but each try may take its time, as on a busy machine."""
+    with storing(client, **options) as storage:
+        storage._wire._timeout = 0.3
+        yield storage
 
 
 class Told:
@@ -199,6 +213,11 @@ def assert_no_secret(error: BaseException) -> None:
 def listening(server: Server) -> int:
     """How many watches there are."""
     return int(server.client.pubsub_numsub("{rxauth:session}:changes")[0][1])
+
+
+def watching() -> set[threading.Thread]:
+    """The threads that watch, those of other tests' storages included."""
+    return {thread for thread in threading.enumerate() if thread.name == WATCH}
 
 
 def in_threads(works: list[Callable[[], Any]]) -> None:

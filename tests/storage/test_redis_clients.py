@@ -17,7 +17,17 @@ import redis.asyncio
 from rxauth.errors import StorageError
 from rxauth.storage import codec
 from rxauth.storage.redis import RedisStorage
-from tests.storage.redis_kit import Server, Told, client_of, every_client, record, serve, until
+from tests.storage.redis_kit import (
+    PATIENCE,
+    Server,
+    Told,
+    client_of,
+    every_client,
+    record,
+    serve,
+    until,
+    watching,
+)
 
 KEY = "rxauth:session"
 
@@ -52,7 +62,7 @@ class TestClients:
         theirs = redis_server.client
         with monkeypatch.context() as busy:
             busy.setattr(theirs.connection_pool, "get_connection", lambda *_: pytest.fail("it is the caller's"))
-            storage = RedisStorage(theirs)
+            storage = RedisStorage(theirs, timeout=PATIENCE)
             assert storage.save(record(1))
             storage.close()
         assert codec.loads(theirs.get(KEY), "here") == record(1), "and it decodes as before"
@@ -62,7 +72,7 @@ class TestClients:
     def test_settings_that_change_what_answers_look_like(
         self, redis_server: Server, make: Callable[..., RedisStorage], how: str
     ) -> None:
-        storage, told = RedisStorage(f"{redis_server.url}?{how}"), Told()
+        storage, told = RedisStorage(f"{redis_server.url}?{how}", timeout=PATIENCE), Told()
         storage.watch(told)
         with storage.exclusive(1.0):
             assert storage.save(record(1))
@@ -85,7 +95,7 @@ class TestClients:
             client += "?client_name=of-the-storage"
         else:
             client.connection_pool.connection_kwargs["client_name"] = "of-the-storage"
-        storage = RedisStorage(client)
+        storage = RedisStorage(client, timeout=PATIENCE)
         stop = storage.watch(lambda: None)
         storage.save(record(1))
         assert connections() == 2
@@ -100,7 +110,7 @@ class TestClients:
         for unix_server in serve("--unixsocket", str(path)):
             assert unix_server.port
             for how in (f"unix://{path}", redis.asyncio.Redis(unix_socket_path=str(path))):
-                storage = RedisStorage(how)
+                storage = RedisStorage(how, timeout=PATIENCE)
                 with storage.exclusive(1.0):
                     assert storage.save(record(1))
                 assert str(path) in repr(storage)
@@ -111,7 +121,8 @@ class TestClients:
             node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             until(lambda: node.client.cluster("info")["cluster_state"] == "ok", "the cluster is up")  # noqa: B023
             cluster, told = redis.RedisCluster(host="127.0.0.1", port=node.port), Told()
-            ours, theirs = RedisStorage(cluster, "tokens"), RedisStorage(cluster, "tokens")
+            ours, theirs = (RedisStorage(cluster, "tokens", timeout=PATIENCE) for _ in range(2))
+            others = watching()
             stop = ours.watch(told)
             with theirs.exclusive(1.0):
                 assert theirs.save(record(1))
@@ -122,6 +133,7 @@ class TestClients:
             stop()
             ours.close()
             assert theirs.load() == replace(record(1), tokens=None), "the caller's client is not closed"
+            until(lambda: watching() <= others, "the watch has ended")  # noqa: B023
             cluster.close()
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -19,6 +19,7 @@ from tests.storage.redis_kit import (
     assert_no_secret,
     calls,
     client_of,
+    giving_up_soon,
     record,
     serve,
     storing,
@@ -65,7 +66,7 @@ class TestRefusals:
                 pass
 
     def test_a_failover_is_sat_out_or_named(self, server: Server) -> None:
-        with storing(server.url, timeout=0.4) as hasty, storing(server.url, timeout=30.0) as patient:
+        with giving_up_soon(server.url) as hasty, storing(server.url) as patient:
             patient.save(record(1))
             server.client.execute_command("REPLICAOF", "127.0.0.1", "1")
             with pytest.raises(StorageError, match="read-only replica") as raised:

@@ -271,8 +271,12 @@ class TestSessions:
 
         stale = Tokens("access-old", "refresh-old", time.time() - 1, life=300.0)
         with ExitStack() as closing:
-            sessions = [closing.enter_context(Session(refresh, storage=make("asyncio"), tokens=stale))]
-            sessions += [closing.enter_context(Session(refresh, storage=make("sync"))) for _ in range(3)]
+
+            def session(how: str, **options: Any) -> Session[Any]:
+                storage = make(how, lease=300.0)
+                return closing.enter_context(Session(refresh, storage=storage, save_timeout=30.0, **options))
+
+            sessions = [session("asyncio", tokens=stale), *(session("sync") for _ in range(3))]
             fresh: list[str] = []
             in_threads([lambda session=session: fresh.append(session.fresh().run().access) for session in sessions])
             assert fresh == ["access-new"] * 4

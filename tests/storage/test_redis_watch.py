@@ -15,6 +15,7 @@ from rxauth.storage.redis import RedisStorage
 from tests.storage.redis_kit import (
     CLIENTS,
     PASSWORD,
+    WATCH,
     Server,
     Told,
     client_of,
@@ -24,6 +25,7 @@ from tests.storage.redis_kit import (
     serve,
     storing,
     until,
+    watching,
 )
 
 
@@ -140,8 +142,11 @@ class TestWatchingThroughTrouble:
                     ours.watch(lambda: None)
                     time.sleep(delay)
         until(lambda: watching() <= others, "all have ended")
-        assert caplog.text == ""
-        assert len(server.client.client_list()) == 1, "no connection is left but the test's"
+        asking = server.client
+        until(lambda: len(asking.client_list()) == 1, "no connection is left but the test's")
+        before = {thread.ident for thread in others}
+        said = [said for said in caplog.records if said.threadName == WATCH and said.thread not in before]
+        assert said == []
 
 
 def heard_by(storage: RedisStorage, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
@@ -162,8 +167,3 @@ def heard_by(storage: RedisStorage, monkeypatch: pytest.MonkeyPatch) -> tuple[li
     monkeypatch.setattr(redis_watch.Watch, "_hear", noted)
     monkeypatch.setattr(wire, "hang_up", hung_up)
     return heard, lost
-
-
-def watching() -> set[threading.Thread]:
-    """The threads that watch, those of other tests' storages included."""
-    return {thread for thread in threading.enumerate() if thread.name == "rxauth-redis-watch"}

@@ -27,7 +27,7 @@ class TestMemory(TokenStorageConformance):
 class AKind(StorageConformance):
     """At a place that the subclass finds."""
 
-    moment = 0.03
+    patience, moment = 60.0, 0.03
     at: Place
 
     def make(self) -> SharedStorage:

@@ -18,6 +18,9 @@ from tests.storage.storage_kit import until
 
 Open = Callable[[], Any]
 
+#: Of a session: on a machine that is busy with something else a save is not given up.
+PATIENT = {"save_timeout": 30.0}
+
 
 @pytest.fixture
 def opened(place: Place) -> Open:
@@ -34,7 +37,9 @@ def server() -> Iterator[TokenServer]:
 def test_a_write_of_the_rotated_token_that_fails_once(server: TokenServer, opened: Open) -> None:
     """B30: it is told, the write repeated before any new post, and the old token never posted again."""
     storage = opened()
-    with Session(simplejwt(server.url), storage=storage, tokens=server.issue(expired=True).tokens) as session:
+    with Session(
+        simplejwt(server.url), storage=storage, tokens=server.issue(expired=True).tokens, **PATIENT
+    ) as session:
         save, failures = storage.save, [OSError(28, "No space left on device")]
 
         def fail_once(record: Record, replaces: Any = None) -> Any:
@@ -57,7 +62,7 @@ def test_an_answer_without_a_refresh_token(opened: Open) -> None:
     """B32: the one that is stored stays."""
     with TokenServer(rotate=False) as server:
         old = server.issue(expired=True).tokens
-        with Session(simplejwt(server.url), storage=opened(), tokens=old) as session:
+        with Session(simplejwt(server.url), storage=opened(), tokens=old, **PATIENT) as session:
             tokens = session.fresh().run()
         record = stored(opened())
         assert (record.generation, record.tokens.access) == (2, tokens.access)
@@ -73,11 +78,16 @@ def test_a_caller_that_is_cancelled_half_way_through_the_post(opened: Open) -> N
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
+        cancelled.append(True)
 
     with (
-        TokenServer(token_latency=0.2) as server,
-        Session(simplejwt(server.url), storage=opened(), tokens=server.issue(expired=True).tokens) as session,
+        TokenServer() as server,
+        Session(
+            simplejwt(server.url), storage=opened(), tokens=server.issue(expired=True).tokens, **PATIENT
+        ) as session,
     ):
+        cancelled: list[bool] = []  # the answer waits until then
+        server.hold("/api/token/refresh/", until=lambda: cancelled, at_most=60.0)
         asyncio.run(cancel())
         until(lambda: stored(opened()).generation == 2, "it is stored")
         assert stored(opened()).tokens.refresh == server.current_refresh
@@ -102,6 +112,7 @@ def test_a_refusal_of_a_pair_whose_successor_is_stored_by_now(opened: Open) -> N
             simplejwt(server.url, transport=wire),
             storage=opened(),
             tokens=server.issue(expired=True).tokens,
+            **PATIENT,
         ) as session,
     ):
         tokens = session.fresh().run()
@@ -125,6 +136,7 @@ def test_a_refusal_when_somebody_else_has_signed_in_by_now(opened: Open) -> None
             simplejwt(server.url, transport=wire),
             storage=opened(),
             tokens=server.issue(expired=True).tokens,
+            **PATIENT,
         ) as session,
     ):
         with pytest.raises(SessionChanged):
@@ -135,9 +147,9 @@ def test_a_refusal_when_somebody_else_has_signed_in_by_now(opened: Open) -> None
 
 def test_two_hours_later(server: TokenServer, opened: Open) -> None:
     """B37: a stored sign-in whose access token has expired: one refresh, no login."""
-    Session(simplejwt(server.url), storage=opened(), tokens=server.issue(expired=True).tokens).close()
+    Session(simplejwt(server.url), storage=opened(), tokens=server.issue(expired=True).tokens, **PATIENT).close()
     with (
-        Session(simplejwt(server.url), storage=opened()) as session,
+        Session(simplejwt(server.url), storage=opened(), **PATIENT) as session,
         httpx.Client(base_url=server.url, auth=BearerAuth(session)) as client,
     ):
         assert [client.get("/api/me/").status_code for _ in range(3)] == [200] * 3
@@ -147,7 +159,7 @@ def test_two_hours_later(server: TokenServer, opened: Open) -> None:
 def test_calls_with_a_fresh_token_touch_no_storage(server: TokenServer, opened: Open) -> None:
     storage, calls = opened(), []
     with (
-        Session(simplejwt(server.url), storage=storage, tokens=server.issue().tokens) as session,
+        Session(simplejwt(server.url), storage=storage, tokens=server.issue().tokens, **PATIENT) as session,
         httpx.Client(base_url=server.url, auth=BearerAuth(session)) as client,
     ):
         for name in ("load", "save", "clear", "exclusive"):

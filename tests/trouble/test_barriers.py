@@ -68,7 +68,7 @@ def _words(answer: httpx.Response) -> str:
 @pytest.mark.parametrize("ways", ["client", "fresh", "replace", "client fresh replace"])
 def test_twenty_threads_refresh_once_in_each_of_six_rounds(ways: str, trouble: str) -> None:
     """In every second round the answer is there before the last thread has asked."""
-    with TokenServer() as server, httpx.Client() as client:
+    with TokenServer() as server, httpx.Client(timeout=PATIENCE) as client:
         session = Session(simplejwt(server.url), tokens=pair_of(server), origins=[server.url], excess=1000)
         client.auth = BearerAuth(session)
         known = senders(session, client, server.url)

@@ -59,7 +59,7 @@ def test_two_loops_and_two_blocking_threads_wait_for_one_refresh_and_are_called_
 
             homes.append(where())
             session.fresh().subscribe(note)
-            async with httpx.AsyncClient(auth=BearerAuth(session)) as client:
+            async with httpx.AsyncClient(auth=BearerAuth(session), timeout=PATIENCE) as client:
                 answer, tokens = await asyncio.gather(client.get(f"{it.server.url}/api/me/"), awaited(session))
             await asyncio.wait_for(told.wait(), PATIENCE)
             statuses.append(answer.status_code)
@@ -98,7 +98,7 @@ def test_asyncio_run_twice_with_an_epic_for_each_run(which: str) -> None:
 
         async def run(session: Session[Any]) -> list[str]:
             watching = session.store.actions.subscribe(lambda action: seen.append((type(action).__name__, where())))
-            async with httpx.AsyncClient(base_url=it.server.url) as client:
+            async with httpx.AsyncClient(base_url=it.server.url, timeout=PATIENCE) as client:
                 epic = session.store.add_epic(api_epic(client, session))
                 calls = (request(session.store, call(Request.get("/api/me/"))) for _ in range(5))
                 answers = await asyncio.gather(*(one for one in calls))
@@ -184,7 +184,7 @@ def test_calls_on_the_wire_when_a_loop_ends_are_cancelled_and_the_next_loop_has_
         ended: list[Any] = []
 
         async def run(path: str, *, stay: bool) -> Any:
-            client = httpx.AsyncClient(base_url=it.server.url)
+            client = httpx.AsyncClient(base_url=it.server.url, timeout=PATIENCE)
             epic = session.store.add_epic(api_epic(client, session))
             answer = request(session.store, call(Request.get(path)))
             if stay:
@@ -208,7 +208,7 @@ def three_calls(it: Stage, session: Session[Any]) -> list[int]:
     """Three calls on a loop of their own."""
 
     async def main() -> list[int]:
-        async with httpx.AsyncClient(auth=BearerAuth(session)) as client:
+        async with httpx.AsyncClient(auth=BearerAuth(session), timeout=PATIENCE) as client:
             answers = await asyncio.gather(*(client.get(f"{it.server.url}/api/me/") for _ in range(3)))
             return [answer.status_code for answer in answers]
 

@@ -11,11 +11,11 @@ import pytest
 import trio
 
 from rxauth import BearerAuth, Session
-from tests.trouble.trouble_kit import Crew, Stage, stage, until, until_async, waiting
+from tests.trouble.trouble_kit import PATIENCE, Crew, Stage, stage, until, until_async, waiting
 
 
 def client_of(session: Session[Any], it: Stage) -> httpx.AsyncClient:
-    return httpx.AsyncClient(auth=BearerAuth(session), base_url=it.server.url, timeout=30)
+    return httpx.AsyncClient(auth=BearerAuth(session), base_url=it.server.url, timeout=PATIENCE)
 
 
 def test_on_trio_a_timeout_of_one_of_twenty_is_its_own() -> None:

@@ -107,7 +107,7 @@ def _spend(storage: SharedStorage, url: str) -> None:
     record = storage.load()
     assert record is not None
     assert record.tokens is not None
-    httpx.post(f"{url}/api/token/refresh/", json={"refresh": record.tokens.refresh})
+    httpx.post(f"{url}/api/token/refresh/", json={"refresh": record.tokens.refresh}, timeout=60)
 
 
 class TestWhatIsGood:

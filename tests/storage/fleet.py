@@ -33,6 +33,8 @@ from rxauth.testing.desk import is_refresh
 PAUSE = 0.02
 #: For how long a process may be at its last call, and a fleet at one generation more than the tokens live, in seconds.
 LAST_CALL, PATIENCE = 60.0, 60.0
+#: Of each session: a save is not given up on a disk that is busy with something else.
+SETTINGS = {"refresh_ahead": 0.0, "save_timeout": 30.0}
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ def run(plan: Plan) -> Outcome:
     start = time.monotonic()
     with TokenServer(life=plan.life) as server, _place(plan.storage) as place:
         storage = opened(place)
-        with Session(simplejwt(server.url), storage=storage, tokens=server.issue().tokens):
+        with Session(simplejwt(server.url), storage=storage, tokens=server.issue().tokens, **SETTINGS):
             first = _generation(storage)
         members = [Member(server.url, place, plan.leeway) for _ in range(plan.processes)]
         try:
@@ -152,7 +154,7 @@ def work(url: str, place: str, leeway: float | None) -> Tally:
     threading.Thread(target=_listen, args=(over,), daemon=True).start()
     tally = Tally()
     with (
-        Session(simplejwt(url), storage=opened(place), refresh_ahead=0.0, leeway=leeway) as session,
+        Session(simplejwt(url), storage=opened(place), **SETTINGS, leeway=leeway) as session,
         httpx.Client(base_url=url, auth=BearerAuth(session), timeout=LAST_CALL) as client,
     ):
         session.store.actions.of_type(SessionEnded).subscribe(lambda _: _note_end(tally))
@@ -171,7 +173,7 @@ def opened(place: str) -> SharedStorage:
     if place.startswith("redis:"):
         from rxauth.storage.redis import RedisStorage
 
-        return RedisStorage(place)
+        return RedisStorage(place, lease=300.0, timeout=LAST_CALL)
     from rxauth.storage.file import FileStorage
 
     return FileStorage(place)

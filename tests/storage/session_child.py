@@ -32,10 +32,14 @@ def refresh() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         if os.fork() == 0:
-            signal.alarm(30)  # in case that nobody does
+            signal.alarm(120)  # in case that nobody does
             step, place, url, settings = json.loads(line)
             stop = Stop(step)
-            storage: Any = StoppingFile(place) if isinstance(place, str) else StoppingRedis(*place[:2], lease=place[2])
+            storage: Any = (
+                StoppingFile(place)
+                if isinstance(place, str)
+                else StoppingRedis(*place[:2], lease=place[2], timeout=4.0)
+            )
             storage.stop = stop
             session = Session(simplejwt(url, transport=StoppingWire(stop)), storage=storage, **settings)
             stop.is_armed = True

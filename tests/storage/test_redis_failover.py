@@ -23,7 +23,7 @@ class Pair:
         config = tmp_path / "sentinel.conf"
         config.write_text(
             f"sentinel monitor main 127.0.0.1 {self.master.port} 1\n"
-            "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+            "sentinel down-after-milliseconds main 1500\nsentinel failover-timeout main 2000\n"
         )
         self.watcher = closing.enter_context(server(config=config))
         until(
@@ -42,7 +42,7 @@ def pair(tmp_path: Any) -> Iterator[Pair]:
 
 def test_a_master_that_is_killed_is_replaced_and_nobody_is_lost(pair: Pair) -> None:
     told = Told()
-    with storing(pair.client(), timeout=60.0) as ours, storing(pair.client(), timeout=60.0) as theirs:
+    with storing(pair.client(), timeout=200.0) as ours, storing(pair.client(), timeout=200.0) as theirs:
         ours.watch(told)
         theirs.save(record(1))
         until(lambda: told.times >= 1, "it is told")

@@ -35,15 +35,15 @@ class Kernel:
 
     def __init__(self, folder: Path) -> None:
         folders = {name: str(folder) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
-        self._manager = KernelManager(
-            kernel_name="python3", ip="127.0.0.1", connection_file=str(folder / "kernel.json")
-        )
+        # Sockets in a folder: ports are chosen here and bound there, and somebody else may be quicker.
+        where = {"transport": "ipc", "ip": str(folder / "socket"), "connection_file": str(folder / "kernel.json")}
+        self._manager = KernelManager(kernel_name="python3", **where)
         self._manager.start_kernel(
             cwd=str(ROOT), env={**os.environ, **folders}, extra_arguments=["--HistoryManager.enabled=False"]
         )
         self._client: BlockingKernelClient = self._manager.client()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=60)
+        self._client.wait_for_ready(timeout=PATIENCE)
 
     def begin(self, cell: str) -> str:
         """Run a cell without waiting for its end; how it is called."""

@@ -159,7 +159,7 @@ def collection(address: str) -> Iterator[Any]:
     import secretstorage
     from jeepney.io.blocking import open_dbus_connection
 
-    with closing(open_dbus_connection(address)) as connection:
+    with closing(open_dbus_connection(address, auth_timeout=60.0)) as connection:
         yield secretstorage.get_default_collection(connection)
 
 

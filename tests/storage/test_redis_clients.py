@@ -39,12 +39,14 @@ class TestClients:
             await theirs.flushall()
             storage = RedisStorage(theirs, timeout=60.0)
             redis_server.pause()
-            stop = storage.watch(lambda: None)
-            saves = [asyncio.create_task(asyncio.to_thread(storage.save, record(number))) for number in range(4)]
-            for _ in range(20):
-                await asyncio.sleep(0.01)  # which would wait for the server, too, if anything on this loop did
-            during = [save.done() for save in saves]
-            redis_server.go_on()
+            try:
+                stop = storage.watch(lambda: None)
+                saves = [asyncio.create_task(asyncio.to_thread(storage.save, record(number))) for number in range(4)]
+                for _ in range(20):
+                    await asyncio.sleep(0.01)  # which would wait for the server, too, if anything on this loop did
+                during = [save.done() for save in saves]
+            finally:
+                redis_server.go_on()  # it is all tests'
             saved = await asyncio.gather(*saves)
             assert await theirs.get(KEY)
             stop()

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from jupyter_client import KernelManager
 
+from tests.kernels import sockets
+
 PRELUDE = """
 import asyncio, threading
 from reactivex import Subject
@@ -50,12 +52,12 @@ WORK = {
 
 
 class Kernel:
-    def __init__(self) -> None:
-        self._manager = KernelManager(kernel_name="python3")
+    def __init__(self, where: dict[str, str]) -> None:
+        self._manager = KernelManager(kernel_name="python3", **where)
         self._manager.start_kernel()
         self._client = self._manager.client()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=60)
+        self._client.wait_for_ready(timeout=240)
         self.printed: dict[str, str] = {}
 
     def run(self, code: str) -> str:
@@ -67,7 +69,7 @@ class Kernel:
 
     def wait_for(self, text: str) -> str:
         """The cell in which this text shows."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             for cell, printed in self.printed.items():
                 if text in printed:
@@ -92,12 +94,13 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Kernel]:
-    kernel = Kernel()
-    try:
-        kernel.run(PRELUDE)
-        yield kernel
-    finally:
-        kernel.close()
+    with sockets() as where:
+        kernel = Kernel(where)
+        try:
+            kernel.run(PRELUDE)
+            yield kernel
+        finally:
+            kernel.close()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")

@@ -11,7 +11,12 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
+from traitlets.config import Config
 
+from tests.kernels import sockets
+
+#: How long one cell may take on a busy machine, in seconds.
+PATIENCE = 240
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 # What is lost in a notebook is in no cell and in no log: an exception in a scheduler's callback, in a task that nobody
@@ -50,7 +55,15 @@ def run(notebook: Any) -> Any:
     guarded = nbformat.from_dict(notebook)
     guarded.cells = [new_code_cell(_WATCH), *notebook.cells, new_code_cell(_COLLECT)]
     folder = {"metadata": {"path": str(Path(__file__).parents[2] / "notebooks")}}
-    NotebookClient(guarded, timeout=60, kernel_name="python3", resources=folder, coalesce_streams=True).execute()
+    with sockets() as where:
+        NotebookClient(
+            guarded,
+            timeout=PATIENCE,
+            kernel_name="python3",
+            resources=folder,
+            coalesce_streams=True,
+            config=Config(KernelManager=where),
+        ).execute()
     guarded.cells = guarded.cells[1:-1]
     return guarded
 

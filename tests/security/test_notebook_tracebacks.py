@@ -9,7 +9,9 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
+from tests.kernels import sockets
 from tests.security.failing_cells import CELLS
 from tests.security.security_kit import ANSI, PREAMBLE, Secrets
 
@@ -53,10 +55,9 @@ def test_no_cell_of_a_real_notebook_shows_a_secret(tmp_path: Path) -> None:
     kept = tmp_path / "secrets.json"
     codes = [SETUP, *(cell.code for cell in CELLS.values()), *SHOWN.values(), LEAK, f"desk.save({str(kept)!r})"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
-    client = NotebookClient(
-        notebook, timeout=60, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": ROOT}}
-    )
-    client.execute()
+    how = {"timeout": 240, "kernel_name": "python3", "allow_errors": True, "resources": {"metadata": {"path": ROOT}}}
+    with sockets() as where:
+        NotebookClient(notebook, **how, config=Config(KernelManager=where)).execute()
     secrets = Secrets(*json.loads(kept.read_text()))
     assert len(secrets.known) > 50
     raised = [[output["ename"] for output in cell.outputs if output.output_type == "error"] for cell in notebook.cells]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 
+from tests.kernels import sockets
 from tests.trouble.trouble_kit import PATIENCE, ROOT, Stage, stage, until
 
 pytestmark = pytest.mark.filterwarnings(
@@ -33,10 +34,8 @@ session.store.add_epic(api_epic(httpx.AsyncClient(base_url={api_url!r}), session
 class Kernel:
     """A Jupyter kernel in a process of its own, which is stopped with us."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, where: dict[str, str]) -> None:
         folders = {name: str(folder) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
-        # Sockets in a folder: ports are chosen here and bound there, and somebody else may be quicker.
-        where = {"transport": "ipc", "ip": str(folder / "socket"), "connection_file": str(folder / "kernel.json")}
         self._manager = KernelManager(kernel_name="python3", **where)
         self._manager.start_kernel(
             cwd=str(ROOT), env={**os.environ, **folders}, extra_arguments=["--HistoryManager.enabled=False"]
@@ -85,11 +84,12 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    running = Kernel(tmp_path_factory.mktemp("kernel"))
-    try:
-        yield running
-    finally:
-        running.stop()
+    with sockets() as where:
+        running = Kernel(tmp_path_factory.mktemp("kernel"), where)
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 def notebook(kernel: Kernel, it: Stage) -> None:

@@ -199,9 +199,10 @@ class BearerFlow:
         return value in self._issued[1:] or (current is not None and value == self._prefix + current.access)
 
     def _attach(self, request: Any, tokens: Tokens) -> None:
-        if tokens is not self._issued[0]:
-            self._issued = (tokens, self._prefix + tokens.access, self._issued[1])
-        request.headers[self._header] = self._issued[1]
+        issued = self._issued  # read once: another thread may put in what it attaches, another user's by then
+        if tokens is not issued[0]:
+            issued = self._issued = (tokens, self._prefix + tokens.access, issued[1])
+        request.headers[self._header] = issued[1]
         request.extensions[EXTENSION] = tokens
 
     def _sent_with(self, response: Any) -> Tokens | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+from types import FrameType
 from typing import Any
 
 import httpx
@@ -76,6 +79,44 @@ def test_a_call_whose_tokens_are_another_users_by_now_is_not_sent_with_his() -> 
     assert waiting is not None
     with pytest.raises(SessionChanged):
         waiting.run()
+
+
+def as_bob_comes_before(number: int) -> tuple[list[str], bool]:
+    """What Ada's call is sent with if, before the line of this number in `_attach`, Bob signs in and calls, as another
+    thread might have him do; and whether there is such a line."""
+    session = signed_in()
+    auth, left, sent = BearerAuth(session), number, []
+
+    def enter(frame: FrameType, event: str, arg: object) -> Any:
+        return step if frame.f_code is BearerFlow._attach.__code__ else None
+
+    def step(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                session.sign_in(Tokens("bobs", "r")).run()
+                assert drive("sync", auth, get(), accept)[0] == ["Bearer bobs"]
+                return None
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        sent, _ = drive("sync", auth, get(), accept)
+    finally:
+        sys.settrace(before)
+    return sent, left < 0
+
+
+def test_a_call_gets_no_token_of_who_signs_in_and_calls_while_its_own_is_attached() -> None:
+    for number in itertools.count():
+        sent, came = as_bob_comes_before(number)
+        assert sent == ["Bearer token-0"], f"he came before line {number}"
+        if not came:
+            break
+    assert number > 3
 
 
 @pytest.mark.parametrize("way", WAYS)

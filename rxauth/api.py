@@ -7,7 +7,7 @@ import inspect
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -28,11 +28,11 @@ from rxauth.calls import (
     describe,
 )
 from rxauth.epics import Epic
-from rxauth.errors import InvalidCall, NoApiEpic
+from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
 from rxauth.policies import OneAtATime, Policy, check_policy
 from rxauth.runtime import running_loop
 from rxauth.senders import AsyncSender, ThreadSender
-from rxauth.sending import Sending, awaited
+from rxauth.sending import Sending, awaited, forsake
 from rxauth.session import Session
 from rxauth.single import Loop, Single
 from rxauth.streams import ActionSource, ActionStream, StateView
@@ -111,6 +111,9 @@ def api_epic(
             serving = _Serving(kinds, weakref.ref(session), loop if is_async else None)
 
             def take(call: ApiCall[Any]) -> None:
+                if serving.expected:
+                    for one in served:
+                        one.expected.pop(id(call), None)
                 if not serving.is_stranded:
                     sending.take(call)
                     return
@@ -126,6 +129,7 @@ def api_epic(
                 subscription.dispose()
                 with suppress(ValueError):
                     served.remove(serving)
+                serving.leave(served)
 
             def stop() -> None:
                 leave()
@@ -147,11 +151,22 @@ class _Serving:
     #: Not held here, because it holds its store.
     session: weakref.ref[Session[Any]]
     loop: Loop | None
+    #: The calls that somebody waits for and that are on their way here, by identity.
+    expected: dict[int, ApiCall[Any]] = field(default_factory=dict)
+    is_over: bool = False
 
     @property
     def is_stranded(self) -> bool:
         """Its loop is closed, as after an `asyncio.run`: it can send nothing any more."""
         return self.loop is not None and self.loop.is_closed()
+
+    def leave(self, others: list[_Serving]) -> None:
+        """End what is on its way here and to nobody else: it is never shown to an epic that comes later."""
+        self.is_over = True
+        for number in list(self.expected):
+            call = self.expected.pop(number, None)
+            if call is not None and not any(number in other.expected for other in others):
+                forsake(call)
 
     def stuck(self, is_queued: Callable[[], bool]) -> str:
         """Why nobody may block this thread until a call is answered; "" where he may."""
@@ -174,9 +189,10 @@ class Dispatcher(Protocol):
 def request(store: Dispatcher, call: ApiCall[R]) -> Single[R]:
     """Dispatch `call` now; `await` the result, or `.run()` it, for its payload.
 
-    Raises what `ApiFailed` would carry, `CallCancelled`, `CallSkipped`, and `NoApiEpic` when no epic of this store
-    answers such calls; `.run()` raises `WouldDeadlock` where it would block what has to send the call: the loop of an
-    async client, or the notification inside of which it was dispatched. Leaving early does not cancel the call.
+    Raises what `ApiFailed` would carry, `CallCancelled`, `CallSkipped`, `StoreClosed`, and `NoApiEpic` when no epic of
+    this store answers such calls; `.run()` raises `WouldDeadlock` where it would block what has to send the call: the
+    loop of an async client, or the notification inside of which it was dispatched. Leaving early does not cancel the
+    call.
     """
     if not isinstance(call, ApiCall):
         raise InvalidCall(f"request() takes an ApiCall, got {type(call).__name__}")
@@ -185,11 +201,16 @@ def request(store: Dispatcher, call: ApiCall[R]) -> Single[R]:
     serving = next((one for one in served if not one.is_stranded), served[0] if served else None)
     session = serving.session() if serving is not None else None
     if serving is None or session is None:
+        if getattr(store, "is_closed", False):
+            raise StoreClosed(f"the store is closed, so it takes no {describe(call)}; make a new Store")
         raise NoApiEpic(
             f"nobody answers {describe(call)} in this store: store.add_epic(api_epic(client, session)) first"
         )
     mine = copy.copy(call)  # the same object may be dispatched by others at the same time
     is_inside = source.is_telling
-    flight = awaited(mine, store.dispatch)
+    flight = awaited(mine, store.dispatch, [one.expected for one in served])
+    for one in served:
+        if one.is_over:  # it was stopped as we began, and may have looked before we said what to expect
+            one.leave(served)
     stuck = partial(serving.stuck, lambda: is_inside and source.is_telling)
     return Single(flight.join, session.runtime, session, stuck)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from rxauth.calls import (
@@ -121,8 +121,7 @@ class Sending:
         """End the call, unless it is over."""
         if entry.ended:
             return
-        error = CallCancelled(f"{describe(entry.call)} was cancelled before its answer came")
-        self._end(entry, ApiCancelled(entry.call, id=entry.id), error=error)
+        self._end(entry, ApiCancelled(entry.call, id=entry.id), error=_cancelled(entry.call))
         self.sender.stop(entry)
 
     def _end(self, entry: Entry, outcome: Any, payload: Any = None, error: Exception | None = None) -> None:
@@ -143,22 +142,35 @@ class Sending:
             return None
 
 
-def awaited(call: ApiCall[R], dispatch: Callable[[Any], Any]) -> Flight[R]:
-    """Dispatch `call`, and return what lands with its outcome."""
+def awaited(call: ApiCall[R], dispatch: Callable[[Any], Any], expected: Sequence[dict[int, ApiCall[Any]]]) -> Flight[R]:
+    """Dispatch `call`, and return what lands with its outcome. `expected`: of each epic that it is on its way to."""
     flight: Flight[R] = Flight()
     _awaited[id(call)] = flight
+    for calls in expected:
+        calls[id(call)] = call
     try:
         dispatch(call)
     except BaseException:
         _awaited.pop(id(call), None)
+        for calls in expected:
+            calls.pop(id(call), None)
         raise
     return flight
+
+
+def forsake(call: ApiCall[Any]) -> None:
+    """Nobody will ever take this call: tell who waits for it."""
+    _answer(call, error=_cancelled(call))
 
 
 def _answer(call: ApiCall[Any], payload: Any = None, error: Exception | None = None) -> None:
     flight = _awaited.pop(id(call), None)
     if flight is not None:
         flight.land(payload, error)
+
+
+def _cancelled(call: ApiCall[Any]) -> CallCancelled:
+    return CallCancelled(f"{describe(call)} was cancelled before its answer came")
 
 
 def _failed_to_ask(call: ApiCall[Any], error: Exception) -> ApiRequestError:

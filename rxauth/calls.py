@@ -121,7 +121,7 @@ def _check_class(cls: type[Any]) -> None:
         raise InvalidCall(
             f"{cls.__name__} {what}; a call is an action, so write @dataclass(frozen=True) above class {cls.__name__}"
         )
-    if cls.__dict__.get("auth", "required") not in ("required", "if_signed_in", "none") and "auth" not in _fields(cls):
+    if "auth" not in _fields(cls) and cls.auth not in ("required", "if_signed_in", "none"):
         raise InvalidCall(f"{cls.__name__}.auth must be 'required', 'if_signed_in' or 'none', got {cls.auth!r}")
     _checked.add(cls)
 

@@ -50,8 +50,10 @@ class Settings:
                 raise ValueError(f"{name} must be a number of seconds or a count, {least}; got {value!r}")
             if value is None and name not in ("leeway", "refresh_ahead"):
                 raise ValueError(f"{name} must be a number; leave it out for the default")
-        if given.get("tries", 1) == 0:
-            raise ValueError("tries must be 1 or more: without a try there is no refresh")
+            if name in _LEAST and not isinstance(value, int):
+                raise ValueError(f"{name} must be a whole number; got {value!r}")
+            if name in _LEAST and value == 0:
+                raise ValueError(f"{name} must be 1 or more: {_LEAST[name]}")
         values: dict[str, Any] = given
         return cls(**values)
 
@@ -77,6 +79,11 @@ class Settings:
         return min(asked + abs(2 * chance - 1) * min(asked, self.max_cool_down) / 2, self.max_retry_after)
 
 
+#: What is counted, and why it can not be 0.
+_LEAST = {
+    "tries": "without a try there is no refresh",
+    "excess": "without one no refused token is ever replaced; to let all of them through, say excess_window=0",
+}
 #: A hundred years in seconds: no thread can wait for longer than three hundred.
 _LONGEST = 100 * 365.25 * 86_400
 

@@ -48,6 +48,8 @@ def _encode_other(value: Any) -> Any:
         return {"$opaque": value.kind}
     if isinstance(value, type):
         return {"$class": name_of(value)}
+    if isinstance(value, enum.Flag):  # several at once have no member of that name
+        return {"$enum": name_of(type(value)), "value": value.value}
     if isinstance(value, enum.Enum):
         return {"$enum": name_of(type(value)), "name": value.name}
     if isinstance(value, BaseException):
@@ -96,8 +98,9 @@ def decode(encoded: Any) -> Any:
             return _build_error(content, rest)
         case "$enum":
             kind = find_class(content)
-            known = kind is not None and issubclass(kind, enum.Enum)
-            return kind[rest["name"]] if known else Unknown(content, tuple(rest.items()))  # type: ignore[index]
+            if kind is None or not issubclass(kind, enum.Enum):
+                return Unknown(content, tuple(rest.items()))
+            return kind(rest["value"]) if "value" in rest else kind[rest["name"]]
     raise InvalidRecording(f"a value is marked {mark!r}, which this version of rxauth does not know")
 
 

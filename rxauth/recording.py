@@ -25,6 +25,7 @@ from rxauth.runtime import Runtime
 from rxauth.shown import Shown
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 #: The version of the format that is written; others are refused.
 VERSION = 1
@@ -169,7 +170,8 @@ class Recording(Shown, Closing):
                 "is it a recording, and was it made by a newer rxauth?"
             )
         events = [_event(number, _read(number, line)) for number, line in rest]
-        return cls(events, initial=decode(read.get("initial")), limit=max(len(events), 1))
+        initial = _made(1, "recorded state", lambda: decode(read.get("initial")))
+        return cls(events, initial=initial, limit=max(len(events), 1))
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON lines."""
@@ -227,9 +229,17 @@ def _read(number: int, line: str) -> dict[str, Any]:
 
 
 def _event(number: int, read: dict[str, Any]) -> Event:
+    return _made(
+        number,
+        "recorded action",
+        lambda: Event(int(read["n"]), float(read["at"]), decode(read["action"]), str(read.get("stream", ""))),
+    )
+
+
+def _made(number: int, what: str, make: Callable[[], T]) -> T:
     try:
-        return Event(int(read["n"]), float(read["at"]), decode(read["action"]), str(read.get("stream", "")))
+        return make()
     except InvalidRecording as error:
         raise InvalidRecording(f"line {number}: {error}") from None
     except Exception as error:
-        raise InvalidRecording(f"line {number} is no recorded action ({type(error).__name__}: {error})") from None
+        raise InvalidRecording(f"line {number} is no {what} ({type(error).__name__}: {error})") from None

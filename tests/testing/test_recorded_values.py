@@ -31,6 +31,11 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
 Point = namedtuple("Point", "x y")
 
 
@@ -71,6 +76,11 @@ def test_data_comes_back_as_it_was() -> None:
         value.when,
     )
     assert (type(again.error), str(again.error), again.error.retry_at) == (RefreshUnavailable, "no", 7.0)
+
+
+def test_flags_come_back_also_several_at_once_and_none_at_all() -> None:
+    for rights in (Rights.READ, Rights.READ | Rights.WRITE, Rights(0)):
+        assert decode(json.loads(json.dumps(encode(rights)))) is rights
 
 
 def test_a_file_can_not_make_any_object() -> None:

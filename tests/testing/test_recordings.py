@@ -243,6 +243,9 @@ def test_threads_that_dispatch_and_read_meanwhile_lose_nothing() -> None:
         (['{"rxauth": 1}', '{"n": 1}'], "line 2"),
         (['{"rxauth": 1}', '{"n": 1, "at": 0, "action": {"$new": 1}}'], "line 2.*does not know"),
         (['{"rxauth": 1}', '{"n": 1, "at": 0, "action": {"$": "rxauth.actions:SignedIn"}}'], "line 2.*no default"),
+        (['{"rxauth": 1, "initial": {"$new": 1}}'], "line 1.*does not know"),
+        (['{"rxauth": 1, "initial": {"$tuple": 5}}'], "line 1 is no recorded state .TypeError"),
+        (['{"rxauth": 1, "initial": {"$enum": "enum:FlagBoundary", "name": "GONE"}}'], "line 1.*KeyError: 'GONE'"),
     ],
 )
 def test_a_damaged_file_is_refused_with_its_line(lines: list[str], match: str) -> None:

@@ -81,8 +81,8 @@ def api_epic(
     """
     if not hasattr(client, "send") or not hasattr(client, "build_request"):
         raise TypeError(f"api_epic() needs an httpx or httpx2 client, got {type(client).__name__}")
-    if max_in_flight < 1:
-        raise ValueError(f"max_in_flight must be 1 or more, got {max_in_flight}")
+    if not isinstance(max_in_flight, int) or max_in_flight < 1:
+        raise ValueError(f"max_in_flight must be 1 or more, and whole; got {max_in_flight!r}")
     check_policy(policy)
     if not isinstance(session, Session):
         raise TypeError(f"api_epic() needs a Session, got {type(session).__name__}: api_epic(client, session)")

@@ -32,14 +32,17 @@ class CombinedEpic:
 
 
 def combine_epics(*epics: Epic[S]) -> Epic[S]:
-    """One epic made of several, in their order."""
-    return CombinedEpic(epics)
+    """One epic made of several, in their order. Raises `InvalidEpic` for what is no function."""
+    return CombinedEpic(tuple(flatten(epics)))
 
 
 def flatten(epics: tuple[Epic[Any], ...]) -> list[Epic[Any]]:
-    """The epics, with combined ones taken apart."""
+    """The epics, with combined ones taken apart. Raises `InvalidEpic` for what is none."""
     flat: list[Epic[Any]] = []
     for epic in epics:
+        if not callable(epic):
+            hint = "; give them one by one: add_epic(*epics)" if isinstance(epic, tuple | list) else ""
+            raise InvalidEpic(f"an epic is a function of (actions, state), got {type(epic).__name__}{hint}")
         flat.extend(flatten(epic.epics) if isinstance(epic, CombinedEpic) else [epic])
     return flat
 

@@ -54,6 +54,11 @@ def gate(
     session: Gatekeeping, project: Project[T, R], policy: Policy, failed: Failed[T, R] | None
 ) -> Callable[[Observable[T]], Observable[R]]:
     """The operator of `Session.gate`, where it is described."""
+    if not callable(project):
+        raise TypeError(
+            f"gate() takes a function of (item, tokens), got {type(project).__name__}: "
+            "source.pipe(session.gate(lambda item, tokens: ...))"
+        )
     check_policy(policy)
 
     def operator(source: Observable[T]) -> Observable[R]:

@@ -31,7 +31,7 @@ def record(*sources: Store[Any] | Session[Any], limit: int = 10_000, time: Runti
     Of a session all of its store is recorded. What passes a `spy` meanwhile is recorded, too; without a source that is
     all. `limit` bounds the memory: of more events the oldest are dropped. `time` is the clock, for tests.
     """
-    if limit < 1:
+    if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"limit must be 1 or more, got {limit!r}")
     stores = list({id(store): store for store in map(_store_of, sources)}.values())
     recording = Recording(limit=limit, time=time)

@@ -24,7 +24,8 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
         reducer = combine_reducers(App, auth=auth_reducer, notes=notes_reducer)
 
     Returns the same object when no slice changed. A field without a reducer stays as it is. Raises `InvalidState` when
-    `state_class` is no frozen dataclass, or has no such field, or one that its constructor does not take.
+    `state_class` is no frozen dataclass, or has no such field, or one that its constructor does not take, and for a
+    reducer that is no function.
     """
     if not (isinstance(state_class, type) and dataclasses.is_dataclass(state_class)):
         raise InvalidState(f"combine_reducers() needs a frozen dataclass first, got {state_class!r}")
@@ -44,6 +45,12 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
             f"{state_class.__name__}.{computed[0]} can have no reducer, because its constructor does not take it: make "
             "it a property"
         )
+    for name, reducer in reducers.items():
+        if not callable(reducer):
+            raise InvalidState(
+                f"the reducer of {state_class.__name__}.{name} must be a function of (slice, action), got "
+                f"{type(reducer).__name__}"
+            )
     slices = tuple(reducers.items())
     given = tuple(field.name for field in dataclasses.fields(state_class) if field.init)
 

@@ -162,7 +162,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
         `project` means that the server refused the tokens: they are replaced and the item runs once more.
 
         `policy`: `merge` runs all items at once, `latest` cancels the one before, `first` drops items while one runs,
-        `in_order` runs one after the other. Raises ValueError for another one.
+        `in_order` runs one after the other. Raises ValueError for another one, TypeError for what is no function.
         """
         return gate(self, project, policy, failed)
 

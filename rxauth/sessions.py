@@ -50,7 +50,7 @@ class Sessions(Closing, Generic[K]):
     ) -> None:
         if not callable(make):
             raise TypeError(f"make must be a function of the key that returns a Session, got {type(make).__name__}")
-        if limit < 1 or idle < 0:
+        if not isinstance(limit, int) or not isinstance(idle, int | float) or not (limit >= 1 and idle >= 0):
             raise ValueError(f"limit must be 1 or more and idle 0 or more, got {limit!r} and {idle!r}")
         self._make = make
         self._limit, self._idle = limit, idle

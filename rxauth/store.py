@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from threading import get_ident
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
@@ -72,6 +72,12 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         super().__init__()
         if not callable(reducer):
             raise TypeError(f"a reducer is a function of (state, action), got {type(reducer).__name__}")
+        if not isinstance(epics, Iterable):
+            raise TypeError(f"epics must be a list of epics, got {type(epics).__name__}: epics=[search]")
+        if report is not None and not callable(report):
+            raise TypeError(f"report must be a function of (error, where, action), got {type(report).__name__}")
+        if scheduler is not None and not isinstance(scheduler, abc.SchedulerBase):
+            raise TypeError(f"scheduler must be one of reactivex, got {type(scheduler).__name__}")
         self._reducer = reducer
         self._state = initial_state
         self._reporter = report or log_report
@@ -119,12 +125,16 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         A selector is a pure function: one that only reads fields of the state, such as `lambda app: app.auth.status`,
         is not called while these are the same objects.
         """
+        if not callable(selector):
+            raise TypeError(
+                f"a selector is a function of the state, got {type(selector).__name__}: select(lambda app: app.auth)"
+            )
         return _Selection(self, selector)
 
     def add_epic(self, *epics: Epic[S]) -> abc.DisposableBase:
         """Start epics; disposing of the result stops them. An epic added twice runs twice.
 
-        Raises `InvalidEpic` for one that returns no Observable, or what it raises when it is called.
+        Raises `InvalidEpic` for what is no function or returns no Observable, or what it raises when it is called.
         """
         added = CompositeDisposable()
         for epic in flatten(epics):

@@ -61,7 +61,7 @@ def next_step(auth: AuthState, now: Instant) -> str:
 
 
 def _expiry(remaining: float) -> str:
-    return f"expires in {_span(remaining)}" if remaining > 0 else f"expired {_span(-remaining)} ago"
+    return f"expires in {_span(remaining)}" if remaining > 0 else f"expired {_span(abs(remaining))} ago"
 
 
 def _span(seconds: float) -> str:

@@ -36,7 +36,7 @@ def until(seconds: float, wall: float) -> str:
     if not math.isfinite(seconds):
         return "never expires"
     end = clock(wall + seconds)
-    return f"expires at {end}, in {span(seconds)}" if seconds > 0 else f"expired at {end}, {span(-seconds)} ago"
+    return f"expires at {end}, in {span(seconds)}" if seconds > 0 else f"expired at {end}, {span(abs(seconds))} ago"
 
 
 def shorten(text: str, length: int) -> str:

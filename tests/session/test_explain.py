@@ -126,6 +126,13 @@ def test_explain_a_login_that_failed_over_somebody_who_stays() -> None:
     assert "because" not in text
 
 
+def test_what_expires_this_very_moment_expired_0_s_ago() -> None:
+    time, _, session = make(life=300)
+    time.advance(300)
+    assert "expired 0 s ago" in session.explain()
+    assert ", 0 ms ago" in session._repr_mimebundle_()["text/plain"]
+
+
 def test_explain_tells_long_times_in_larger_units() -> None:
     time, _, session = make(life=300)
     for seconds, told in ((200, "200 s ago"), (900, "18 min ago"), (10_000, "3 h ago"), (500_000, "6 days ago")):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rxauth.closing import Closing
-from rxauth.errors import SessionClosed, TooManySessions
+from rxauth.errors import SessionClosed, TooManySessions, WouldDeadlock
 from rxauth.runtime import Runtime
 from rxauth.session import Session
 
@@ -18,10 +18,11 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(slots=True)
 class _Making:
-    """A session that is being made, for so many who ask."""
+    """A session that is being made, for so many who ask, in the thread `maker` (0: none yet)."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     askers: int = 0
+    maker: int = 0
 
 
 class Sessions(Closing, Generic[K]):
@@ -64,18 +65,25 @@ class Sessions(Closing, Generic[K]):
 
     def __getitem__(self, key: K) -> Session[Any]:
         """The session of this key. Raises `TooManySessions` when there is no room and none can be closed,
-        `SessionClosed` after `close()`, and what `make` raises."""
+        `SessionClosed` after `close()`, `WouldDeadlock` in a `make` that asks for its own key, and what `make` raises.
+        """
         with self._lock:
             found = self._used(key)
             if found is not None:
                 return found
             making = self._making.setdefault(key, _Making())
+            if making.maker == threading.get_ident():
+                raise WouldDeadlock(f"make({key!r}) asks for the session that it is to make")
             making.askers += 1
         try:
             with making.lock:
                 with self._lock:
                     found = self._used(key)
-                return found if found is not None else self._add(key)
+                    making.maker = threading.get_ident()
+                try:
+                    return found if found is not None else self._add(key)
+                finally:
+                    making.maker = 0
         finally:
             with self._lock:
                 making.askers -= 1

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from rxauth import BearerAuth, Session, Tokens
-from rxauth.errors import SessionClosed, TooManySessions
+from rxauth.errors import SessionClosed, TooManySessions, WouldDeadlock
 from rxauth.sessions import Sessions
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
@@ -164,6 +164,29 @@ def test_an_error_in_make_is_raised_and_the_next_one_tries_again() -> None:
     with pytest.raises(OSError, match="disk"):
         sessions["ada"]
     assert sessions["ada"].auth.status == "signed_in"
+
+
+@pytest.mark.parametrize("asks", [["ada"], ["team", "ada"]], ids=["for its own", "for one that asks for its own"])
+def test_a_make_that_waits_for_itself_is_told_so(asks: list[str]) -> None:
+    def make(key: str) -> Session[Any]:
+        if asks:
+            sessions[asks.pop(0)]
+        return Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
+
+    told: list[Any] = []
+
+    def ask() -> None:
+        try:
+            sessions["ada"]
+        except WouldDeadlock as error:
+            told.append(str(error))
+
+    sessions: Sessions[str] = Sessions(make)
+    thread = threading.Thread(target=ask, daemon=True)  # where it hangs, it does so alone
+    thread.start()
+    thread.join(10)
+    assert told == ["make('ada') asks for the session that it is to make"]
+    assert sessions["ada"].auth.status == "signed_in", "and it may be asked for again"
 
 
 def test_close_closes_all() -> None:

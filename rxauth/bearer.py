@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from typing import Any, ClassVar, Literal
 
@@ -74,6 +75,8 @@ class BearerFlow:
         self._header = header
         self._raw_header = header.lower().encode("ascii")
         self._prefix = f"{scheme} " if scheme else ""
+        if inspect.iscoroutinefunction(refused):
+            raise TypeError("refused must be a sync function: an async one would refuse every 4xx response")
         self._refused_by = refused if callable(refused) else None
         self._statuses = () if callable(refused) else _statuses(refused)
         #: The pair that was attached last, with its header, and the header before.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,7 +26,7 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
 
     Returns the same object when no slice changed. A field without a reducer stays as it is. Raises `InvalidState` when
     `state_class` is no frozen dataclass, or has no such field, or one that its constructor does not take, and for a
-    reducer that is no function.
+    reducer that is no sync function.
     """
     if not (isinstance(state_class, type) and dataclasses.is_dataclass(state_class)):
         raise InvalidState(f"combine_reducers() needs a frozen dataclass first, got {state_class!r}")
@@ -46,9 +47,9 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
             "it a property"
         )
     for name, reducer in reducers.items():
-        if not callable(reducer):
+        if not callable(reducer) or inspect.iscoroutinefunction(reducer):
             raise InvalidState(
-                f"the reducer of {state_class.__name__}.{name} must be a function of (slice, action), got "
+                f"the reducer of {state_class.__name__}.{name} must be a sync function of (slice, action), got "
                 f"{type(reducer).__name__}"
             )
     slices = tuple(reducers.items())

@@ -166,6 +166,8 @@ class Sender:
         call = entry.call
         try:
             ok = call.is_ok(response)
+            if ok is not True:
+                check_not_async(ok, "is_ok")
             payload = call.parse(response) if ok else None
             if type(payload) is CoroutineType:
                 check_not_async(payload, "parse")

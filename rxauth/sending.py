@@ -136,7 +136,9 @@ class Sending:
         if type(entry.call).meta is ApiCall.meta:
             return None
         try:
-            return entry.call.meta(self._state.newest, response)
+            meta = entry.call.meta(self._state.newest, response)
+            check_not_async(meta, "meta")
+            return meta
         except Exception as error:
             self.session.report(error, f"{describe(entry.call)}.meta", entry.call)
             return None

@@ -6,6 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Generator, Iterable
+from inspect import iscoroutinefunction
 from threading import get_ident
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
@@ -70,8 +71,11 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         super().__init__()
-        if not callable(reducer):
-            raise TypeError(f"a reducer is a function of (state, action), got {type(reducer).__name__}")
+        if not callable(reducer) or iscoroutinefunction(reducer):
+            raise TypeError(
+                f"a reducer is a sync function of (state, action), got {type(reducer).__name__}: what takes time is "
+                "for an epic"
+            )
         if not isinstance(epics, Iterable):
             raise TypeError(f"epics must be a list of epics, got {type(epics).__name__}: epics=[search]")
         if report is not None and not callable(report):
@@ -125,10 +129,9 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         A selector is a pure function: one that only reads fields of the state, such as `lambda app: app.auth.status`,
         is not called while these are the same objects.
         """
-        if not callable(selector):
-            raise TypeError(
-                f"a selector is a function of the state, got {type(selector).__name__}: select(lambda app: app.auth)"
-            )
+        if not callable(selector) or iscoroutinefunction(selector):
+            kind = type(selector).__name__
+            raise TypeError(f"a selector is a sync function of the state, got {kind}: select(lambda app: app.auth)")
         return _Selection(self, selector)
 
     def add_epic(self, *epics: Epic[S]) -> abc.DisposableBase:

@@ -14,7 +14,7 @@ from api_kit import URL, Echo, refresh
 from reactivex import operators as ops
 
 from rxauth import ApiCall, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, call, request
-from rxauth.api import ApiCancelled, ApiFailed
+from rxauth.api import ApiCancelled, ApiFailed, ApiSucceeded
 from rxauth.errors import (
     ApiDecodingError,
     ApiRequestError,
@@ -61,6 +61,12 @@ class Coroutines(ApiCall[Any]):
 
     def parse(self, response: Any) -> Any:
         return _answer("payload") if self.where == "parse" else "payload"
+
+    def is_ok(self, response: Any) -> Any:
+        return _answer(False) if self.where == "is_ok" else True
+
+    def meta(self, state: Any, response: Any = None) -> Any:
+        return _answer("meta") if self.where == "meta" else None
 
 
 @dataclass(frozen=True)
@@ -149,13 +155,30 @@ def test_a_call_whose_code_wants_to_exit_leaves_its_thread_to_others(where: str)
 
 @pytest.mark.parametrize(
     ("where", "error"),
-    [("should_send", ApiRequestError), ("request", ApiRequestError), ("parse", ApiDecodingError)],
+    [
+        ("should_send", ApiRequestError),
+        ("request", ApiRequestError),
+        ("is_ok", ApiDecodingError),
+        ("parse", ApiDecodingError),
+    ],
 )
 def test_a_call_with_async_methods_is_told_that_they_must_not_be(where: str, error: type[Exception]) -> None:
     store, _ = made()
     with pytest.raises(error) as caught:
         soon(request(store, Coroutines(where)).run)
     assert f"{where}() must not be async" in str(caught.value.__cause__)
+
+
+def test_an_async_meta_is_reported_and_none() -> None:
+    store, told = Store(auth_reducer, AuthState(), report=lambda error, where, action: told.append(str(error))), []
+    session = Session(refresh, store=store, tokens=Tokens("token", "r"))
+    store.add_epic(api_epic(blocking(), session))
+    store.actions.of_type(ApiSucceeded).subscribe(lambda succeeded: told.append(succeeded.meta))
+    assert soon(request(store, Coroutines("meta")).run) == "payload"
+    assert told[-1] is None
+    assert {text for text in told if text is not None} == {
+        "meta() must not be async; what has to be waited for goes into an epic or the gate"
+    }
 
 
 def test_a_status_that_a_hook_of_the_client_raises_is_a_status_error() -> None:

@@ -10,10 +10,14 @@ import httpx
 import pytest
 import reactivex
 
-from rxauth import Session, Store, api_epic, combine_epics, combine_reducers
+from rxauth import BearerAuth, Session, Store, api_epic, combine_epics, combine_reducers
 from rxauth.errors import InvalidEpic, InvalidState
 from rxauth.recorder import record
 from rxauth.sessions import Sessions
+
+
+async def later(*_: Any) -> Any:
+    pass
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,18 @@ CLIENT = httpx.Client()
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
+        (
+            lambda: Store(later, App()),
+            TypeError,
+            "a reducer is a sync function of .state, action., got function: what takes time is for an epic",
+        ),
+        (lambda: combine_reducers(App, count=later), InvalidState, "of App.count must be a sync function"),
+        (lambda: STORE.select(later), TypeError, "a selector is a sync function of the state, got function"),
+        (
+            lambda: BearerAuth(SESSION, refused=later),
+            TypeError,
+            "refused must be a sync function: ",
+        ),
         (lambda: Store(keep, App(), epics=echo), TypeError, r"a list of epics, got function: epics=\[search\]"),  # type: ignore[arg-type]
         (lambda: Store(keep, App(), report=3), TypeError, r"a function of \(error, where, action\), got int"),  # type: ignore[arg-type]
         (lambda: Store(keep, App(), scheduler=3), TypeError, "scheduler must be one of reactivex, got int"),  # type: ignore[arg-type]
@@ -44,7 +60,7 @@ CLIENT = httpx.Client()
         (lambda: STORE.add_epic(None), InvalidEpic, r"an epic is a function of \(actions, state\), got NoneType$"),
         (lambda: combine_epics(echo, None), InvalidEpic, "got NoneType"),  # type: ignore[arg-type]
         (lambda: STORE.select("count"), TypeError, r"got str: select\(lambda app: app.auth\)"),
-        (lambda: combine_reducers(App, count=3), InvalidState, r"App.count must be a function .*, got int"),  # type: ignore[arg-type]
+        (lambda: combine_reducers(App, count=3), InvalidState, r"of App.count must be a sync function .*, got int"),  # type: ignore[arg-type]
         (
             lambda: SESSION.gate(reactivex.of(1)),
             TypeError,

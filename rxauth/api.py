@@ -29,13 +29,15 @@ from rxauth.calls import (
 )
 from rxauth.epics import Epic
 from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
+from rxauth.loop_end import LoopEnd
 from rxauth.policies import OneAtATime, Policy, check_policy
 from rxauth.runtime import running_loop
-from rxauth.senders import AsyncSender, ThreadSender
+from rxauth.senders import AsyncSender
 from rxauth.sending import Sending, awaited, forsake
 from rxauth.session import Session
 from rxauth.single import Loop, Single
 from rxauth.streams import ActionSource, ActionStream, StateView
+from rxauth.thread_sender import ThreadSender
 
 __all__ = [
     "AdHocCall",
@@ -121,6 +123,8 @@ def api_epic(
                     sending.strand(call)
                 leave()
 
+            if is_async:
+                _end_with_its_loop(serving, sending)
             subscription = SingleAssignmentDisposable()
             subscription.disposable = actions.of_type(*kinds).subscribe(take, on_completed=sending.close)
             served.append(serving)
@@ -154,11 +158,12 @@ class _Serving:
     #: The calls that somebody waits for and that are on their way here, by identity.
     expected: dict[int, ApiCall[Any]] = field(default_factory=dict)
     is_over: bool = False
+    has_ended: bool = False
 
     @property
     def is_stranded(self) -> bool:
-        """Its loop is closed, as after an `asyncio.run`: it can send nothing any more."""
-        return self.loop is not None and self.loop.is_closed()
+        """Its loop has ended, as after an `asyncio.run`, or is about to: it can send nothing any more."""
+        return self.has_ended or (self.loop is not None and self.loop.is_closed())
 
     def leave(self, others: list[_Serving]) -> None:
         """End what is on its way here and to nobody else: it is never shown to an epic that comes later."""
@@ -178,6 +183,19 @@ class _Serving:
                 "it, or return it from an epic"
             )
         return ""
+
+
+def _end_with_its_loop(serving: _Serving, sending: Sending) -> None:
+    """What is asked for while the loop ends is not cancelled with its other tasks, and would wait for ever."""
+    kept = weakref.ref(sending)
+
+    async def over() -> None:
+        serving.has_ended = True
+        at_work = kept()
+        if at_work is not None:
+            await at_work.finish()
+
+    weakref.finalize(sending, LoopEnd(over).forget).atexit = False
 
 
 class Dispatcher(Protocol):

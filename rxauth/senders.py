@@ -1,11 +1,9 @@
-"""Sending calls: on an event loop with an async client, or on a few threads with a blocking one."""
+"""Sending calls: what both ways have in common, and the one on an event loop, with an async client."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from types import CoroutineType
@@ -22,9 +20,6 @@ from rxauth.session import Session
 from rxauth.single import Leave, stay
 from rxauth.tokens import Tokens
 from rxauth.trace import sent
-
-#: A blocking client's calls run on at most this many threads.
-MAX_THREADS = 16
 
 
 class Entry:
@@ -128,6 +123,11 @@ class Sender:
                     self._ready.append(head)
         self._launch()
 
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Those that send a call just now, if it is tasks that do."""
+        return []
+
     def _launch(self) -> None:
         """Send what is ready, as far as there are places."""
         raise NotImplementedError
@@ -201,6 +201,10 @@ class AsyncSender(Sender):
         self._home = loop
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return list(self._tasks.values())
+
     def stop(self, entry: Entry) -> None:
         self._at_home(self._cancel, entry)  # at once, if possible: a call that has not begun yet is then never sent
         super().stop(entry)
@@ -250,69 +254,6 @@ class AsyncSender(Sender):
                 self._start_tasks()
 
 
-class ThreadSender(Sender):
-    """Up to `limit` threads, started when there is something to send and ended when there is not."""
-
-    def __init__(self, client: Any, owner: Owner, limit: int) -> None:
-        super().__init__(client, owner, min(limit, MAX_THREADS), None)
-        self._threads = 0
-        _thread_senders.add(self)
-
-    def renew(self) -> None:
-        """In the child of a fork, where the parent's threads do not exist, and neither do the calls they had."""
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._parked.clear()
-        self._ready.clear()
-
-    def _launch(self) -> None:
-        with self._lock:
-            new = min(len(self._ready), self._limit - self._threads)
-            self._threads += new
-        for started in range(new):
-            try:
-                self._session.runtime.spawn(self._work, "rxauth-call")
-            except RuntimeError as error:
-                self._do_without(new - started, error)
-                return
-
-    def _do_without(self, threads: int, error: RuntimeError) -> None:
-        """So many can not be started. Those that run do the rest; if there are none, nobody ever would."""
-        with self._lock:
-            self._threads -= threads
-            lost = [] if self._threads else list(self._ready)
-            if lost:
-                self._ready.clear()
-        for entry in lost:
-            self._fail(entry, error)
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._ready:
-                    self._threads -= 1
-                    return
-                entry = self._ready.popleft()
-            if not entry.ended:
-                self._send(entry)
-
-    def _send(self, entry: Entry) -> None:
-        try:
-            try:
-                request, auth = self._build(entry)
-                response = self._client.send(request, auth=auth)
-            except Exception as error:
-                self._fail(entry, error)
-            else:
-                self._conclude(entry, response)
-        except BaseException:  # the call's own code wants to exit, and so this thread ends: others need its place
-            with self._lock:
-                self._threads -= 1
-            self._owner.cancel(entry)
-            self._launch()
-            raise
-
-
 def _answered(call: ApiCall[Any], response: Any) -> ApiStatusError:
     text = f"{describe(call)} was answered {response.status_code}"
     return ApiStatusError(text, response=response, status_code=response.status_code)
@@ -321,15 +262,3 @@ def _answered(call: ApiCall[Any], response: Any) -> ApiStatusError:
 def _caused(error: RxAuthError, cause: BaseException) -> RxAuthError:
     error.__cause__ = cause
     return error
-
-
-_thread_senders: weakref.WeakSet[ThreadSender] = weakref.WeakSet()
-
-
-def _renew_after_fork() -> None:
-    for sender in list(_thread_senders):
-        sender.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_after_fork)

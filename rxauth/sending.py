@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -71,7 +72,7 @@ class Sending:
         entry = Entry(call, next_caller(), "")
         self._accept(entry)
         text = (
-            f"{describe(call)} was not sent: the event loop on which its api_epic was added is closed; add an api_epic "
+            f"{describe(call)} was not sent: the event loop on which its api_epic was added has ended; add an api_epic "
             "on the loop that runs now"
         )
         self.fail(entry, ApiRequestError(text))
@@ -99,6 +100,13 @@ class Sending:
             self._turns.cancel()
         for entry in list(self._entries.values()):
             self.cancel(entry)
+
+    async def finish(self) -> None:
+        """Cancel all calls, and wait until none is being sent any more."""
+        tasks = self.sender.tasks
+        self.stop()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _start(self, entry: Entry, done: Any) -> Any:
         entry.done = done

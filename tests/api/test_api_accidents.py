@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
-from api_kit import URL, Echo, refresh
+from accident_kit import api, asynchronous, blocking, made, soon
+from api_kit import URL, refresh
 from reactivex import operators as ops
 
 from rxauth import ApiCall, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, call, request
@@ -83,46 +82,6 @@ class Unread(httpx.BaseTransport):
 
 async def _answer(value: Any) -> Any:
     return value
-
-
-def soon(work: Callable[[], Any]) -> Any:
-    """What `work` returns or raises; a failure instead of a hang."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append((work(), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(60)
-    assert outcome, "it hangs"
-    value, error = outcome[0]
-    if error is not None:
-        raise error
-    return value
-
-
-def api(asked: httpx.Request) -> httpx.Response:
-    status = asked.url.path.rpartition("/")[2]
-    return httpx.Response(int(status) if status.isdigit() else 200, json=asked.headers.get("authorization"))
-
-
-def made(client: Any = None, **options: Any) -> tuple[Store[AuthState], Session[AuthState]]:
-    store = Store(auth_reducer, AuthState())
-    session = Session(refresh, store=store, select=lambda auth: auth, tokens=Tokens("token", "r"))
-    store.add_epic(api_epic(client or blocking(), session, **options))
-    return store, session
-
-
-def blocking(**options: Any) -> httpx.Client:
-    return httpx.Client(transport=httpx.MockTransport(api), base_url=URL, **options)
-
-
-def asynchronous(**options: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.MockTransport(api), base_url=URL, **options)
 
 
 @pytest.mark.parametrize("where", ["request", "parse"])
@@ -250,28 +209,3 @@ class TestBlocking:
             assert await result == 5
 
         soon(lambda: asyncio.run(main()))
-
-
-class TestALoopThatIsClosed:
-    def test_the_epic_of_the_new_loop_answers(self) -> None:
-        store, session = asyncio.run(_made_on_a_loop())
-
-        async def main() -> Any:
-            store.add_epic(api_epic(asynchronous(), session))
-            return [await request(store, Echo("hi")) for _ in range(2)]
-
-        sent: list[str] = []
-        store.actions.of_type(ApiFailed, ApiCancelled).subscribe(lambda action: sent.append(type(action).__name__))
-        assert soon(lambda: asyncio.run(main())) == ["Bearer token"] * 2
-        assert sent == []
-
-    def test_without_one_the_call_fails_and_says_what_to_do(self) -> None:
-        store, _ = asyncio.run(_made_on_a_loop())
-        with pytest.raises(ApiRequestError, match="add an api_epic on the loop that runs now"):
-            soon(request(store, Echo("hi")).run)
-
-
-async def _made_on_a_loop() -> Any:
-    made_here = made(asynchronous())
-    assert await request(made_here[0], call(Request.get("/"))) == "Bearer token"
-    return made_here

@@ -106,6 +106,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._woken.set()
         return super().call_soon_threadsafe(callback, *args, context=context)
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for real threads, so not for a virtual while: that would be over at once, and warn."""
+        await super().shutdown_default_executor()
+
     def _wait(self, timeout: float | None) -> float | None:
         """Let virtual time go by instead of `timeout` seconds; returns for how many real ones to listen after that."""
         if timeout is not None and timeout <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time as real_time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -199,6 +200,27 @@ def test_the_loop_hears_of_real_threads() -> None:
         return await asyncio.to_thread(threading.get_ident)
 
     assert VirtualTime().run(main()) != threading.get_ident()
+
+
+class Leisurely(ThreadPoolExecutor):
+    """Its threads take a while to end."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        real_time.sleep(0.05)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+def test_a_loop_that_ends_waits_for_its_real_threads_and_no_virtual_time_goes_by() -> None:
+    """From Python 3.13 on, asyncio waits for them with a timeout, which warns when it is over."""
+    time = VirtualTime()
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(Leisurely(1))
+        await asyncio.to_thread(threading.get_ident)
+
+    before = time.now()
+    time.run(main())
+    assert time.now() == before
 
 
 def test_timeouts_and_cancellation_take_virtual_time() -> None:

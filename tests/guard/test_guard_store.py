@@ -98,12 +98,17 @@ def test_a_recorded_action_is_the_only_object_that_is_kept_of_it(followed: bool)
         if followed:
             recording.follow()
         dispatches(store)(50)
-        gc.collect()
-        before = len(gc.get_objects())
-        dispatches(store)(500)
-        gc.collect()
-        assert len(gc.get_objects()) - before <= 510
+        # The least of several: a thread of an earlier test that ends now begins and drops objects of its own.
+        assert min(_objects_more(lambda: dispatches(store)(100)) for _ in range(5)) <= 102
         assert recording.total == 550
+
+
+def _objects_more(work: Callable[[], object]) -> int:
+    gc.collect()
+    before = len(gc.get_objects())
+    work()
+    gc.collect()
+    return len(gc.get_objects()) - before
 
 
 def test_a_subscriber_more_costs_one_step_more() -> None:

@@ -94,7 +94,7 @@ def test_a_call_whose_code_wants_to_exit_is_cancelled(where: str, error: type[Ba
         store, _ = made(asynchronous())
         store.actions.of_type(ApiCancelled, ApiFailed).subscribe(lambda action: told.append(type(action).__name__))
         with pytest.raises(CallCancelled):
-            await asyncio.wait_for(request(store, Leaves(where, error)), 20)
+            await asyncio.wait_for(request(store, Leaves(where, error)), 60)
         assert await request(store, call(Request.get("/"))) == "Bearer token", "and the others go on"
 
     soon(lambda: asyncio.run(main()))

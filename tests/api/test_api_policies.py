@@ -95,7 +95,7 @@ def test_a_call_whose_client_is_cancelled_from_inside_ends_all_the_same() -> Non
         store.add_epic(api_epic(client, session, policy="in_order"))
         for _ in range(2):
             with pytest.raises(CallCancelled):
-                await asyncio.wait_for(asyncio.ensure_future(_awaited(request(store, Echo("hi")))), 10)
+                await asyncio.wait_for(asyncio.ensure_future(_awaited(request(store, Echo("hi")))), 60)
         return [type(action).__name__ for action in log]
 
     assert bench(work) == ["Echo", "ApiStarted", "ApiCancelled"] * 2

@@ -63,7 +63,7 @@ class Kernel:
     def run(self, code: str) -> str:
         """Run a cell to its end; returns its id."""
         cell = str(self._client.execute(code))
-        while (cell, "idle") != self._next(20):
+        while (cell, "idle") != self._next(60):
             pass
         return cell
 

@@ -232,7 +232,7 @@ def test_a_cancelled_effect_is_its_items_failure() -> None:
         reactivex.of(1, 2).pipe(session.gate(effect, failed=lambda item, error: type(error))).subscribe(  # type: ignore[arg-type, return-value]
             seen.append, on_completed=done.set
         )
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
         return seen
 
     assert sorted(asyncio.run(main()), key=str) == [2, CallCancelled]

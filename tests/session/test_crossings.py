@@ -76,7 +76,7 @@ def test_an_effect_is_cancelled_on_its_own_loop_and_at_once() -> None:
 
         async def effect(item: int, tokens: Tokens) -> None:
             try:
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
             except asyncio.CancelledError:
                 cancelled.set()
                 raise
@@ -87,7 +87,7 @@ def test_an_effect_is_cancelled_on_its_own_loop_and_at_once() -> None:
         await asyncio.sleep(0)
         other = threading.Thread(target=subscription.dispose)
         other.start()
-        await asyncio.wait_for(cancelled.wait(), 10)  # a loop that nobody wakes would sleep for the whole minute
+        await asyncio.wait_for(cancelled.wait(), 60)  # a loop that nobody wakes would sleep for the whole hour
         other.join()
         session.close()
         return True

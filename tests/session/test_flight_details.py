@@ -147,7 +147,7 @@ def test_a_shared_run_calls_back_on_the_loop_of_who_subscribed_there() -> None:
             source.on_completed()
 
         threading.Thread(target=land).start()
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(told.wait(), 60)
         return threading.get_ident()
 
     assert threads == [asyncio.run(main())]

@@ -128,7 +128,7 @@ def test_whoever_subscribes_on_a_loop_is_called_back_on_it_also_behind_a_pipe() 
             called.set()
 
         session.fresh().subscribe(note)
-        await asyncio.wait_for(called.wait(), 10)
+        await asyncio.wait_for(called.wait(), 60)
         access = await session.fresh().pipe(ops.map(lambda tokens: tokens.access))
         return [*where, access == "new-1"]
 
@@ -139,7 +139,7 @@ def test_awaiting_a_piped_stale_session_wakes_up() -> None:
     session = expired(Endpoint())
 
     async def main() -> Any:
-        return await asyncio.wait_for(_as_coroutine(session.fresh().pipe(ops.map(lambda tokens: tokens.access))), 10)
+        return await asyncio.wait_for(_as_coroutine(session.fresh().pipe(ops.map(lambda tokens: tokens.access))), 60)
 
     assert asyncio.run(main()) == "new-1"
 
@@ -233,7 +233,7 @@ def test_a_subscriber_that_blocks_on_the_flights_thread_has_an_error_that_is_the
     session.store.actions.of_type(SessionEnded).subscribe(on_end)
     with pytest.raises(SessionExpired):
         session.fresh().run()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not told and time.monotonic() < end:
         time.sleep(0.001)
     assert [type(error) for error in told] == [SessionExpired]

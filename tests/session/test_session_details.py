@@ -81,7 +81,7 @@ def test_replace_calls_back_on_the_loop_of_who_subscribed() -> None:
     async def main() -> int:
         told = asyncio.Event()
         session.replace().subscribe(lambda tokens: (threads.append(threading.get_ident()), told.set()))
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(told.wait(), 60)
         return threading.get_ident()
 
     on_loop = asyncio.run(main())

@@ -193,7 +193,7 @@ def test_a_coroutine_that_an_epic_flattens_is_awaited() -> None:
     async def main() -> Any:
         store = Store(log_reducer, (), epics=[flattening])
         store.dispatch(Ping(1))
-        return await asyncio.wait_for(store.pipe(ops.first(lambda state: len(state) == 2)), 10)
+        return await asyncio.wait_for(store.pipe(ops.first(lambda state: len(state) == 2)), 60)
 
     assert asyncio.run(main()) == (Ping(1), Pong(1))
 

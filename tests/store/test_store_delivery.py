@@ -117,7 +117,7 @@ def test_an_epic_may_make_tasks_whichever_thread_dispatched() -> None:
     async def main() -> Any:
         store = Store(log_reducer, (), epics=[answering])
         in_another_thread(lambda: store.dispatch(Ping(1)))
-        return await asyncio.wait_for(store.pipe(ops.first(lambda state: len(state) == 2)), 10)
+        return await asyncio.wait_for(store.pipe(ops.first(lambda state: len(state) == 2)), 60)
 
     assert asyncio.run(main()) == (Ping(1), Pong(1))
 
@@ -126,7 +126,7 @@ def test_the_first_state_that_one_is_after_can_be_awaited() -> None:
     async def main() -> Any:
         store = Store(log_reducer, ())
         asyncio.get_running_loop().call_soon(store.dispatch, Add(1))
-        return await asyncio.wait_for(store.pipe(ops.first(lambda state: bool(state))), 10)
+        return await asyncio.wait_for(store.pipe(ops.first(lambda state: bool(state))), 60)
 
     assert asyncio.run(main()) == (1,)
 

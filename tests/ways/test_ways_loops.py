@@ -127,7 +127,7 @@ def test_two_threads_with_a_loop_each_share_one_refresh(way: type[Way]) -> None:
 
         def run() -> None:
             barrier.wait(60)
-            seen.append(asyncio.run(asyncio.wait_for(five_calls(way, session, server, url=server.url), 10)))
+            seen.append(asyncio.run(asyncio.wait_for(five_calls(way, session, server, url=server.url), 60)))
 
         threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
         for thread in threads:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from rxauth import Session, Tokens
 from rxauth.testing import VirtualTime
@@ -100,3 +104,9 @@ class Caller:
 
     def __repr__(self) -> str:
         return f"Caller({self.value!r}, {self.error!r}, ends={self.ends})"
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What was logged in this thread or in virtual time: in another, an earlier test's work may be at its end."""
+    here = threading.current_thread().name
+    return [record for record in caplog.records if record.threadName == here or "(virtual)" in str(record.threadName)]

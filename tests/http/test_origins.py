@@ -14,6 +14,7 @@ from rxauth import Session, Tokens
 from rxauth.errors import OriginNotAllowed
 from rxauth.origins import Origins, parse_origin, show
 from rxauth.testing import TokenServer
+from tests.kit import logged
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
@@ -122,7 +123,7 @@ def test_plain_http_is_for_loopback_and_for_those_who_consent(caplog: pytest.Log
         assert Origins([text])
     with caplog.at_level(logging.WARNING, "rxauth"):
         Origins([], ["http://api.example.com"])
-    assert len(caplog.records) == 1
+    assert len(logged(caplog)) == 1
     assert "in the clear" in caplog.text
 
 

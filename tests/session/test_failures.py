@@ -18,7 +18,7 @@ from rxauth.errors import (
     SessionExpired,
 )
 from rxauth.testing import VirtualTime
-from tests.kit import Caller, FakeRefresher, make, pair, stale
+from tests.kit import Caller, FakeRefresher, logged, make, pair, stale
 
 
 def down(retry_after: float | None = None) -> RefreshUnavailable:
@@ -240,7 +240,7 @@ def test_each_failed_refresh_logs_one_warning(caplog: pytest.LogCaptureFixture) 
         for _ in range(5):
             Caller(session.fresh())
         time.advance(10)
-    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    warnings = [record for record in logged(caplog) if record.levelno >= logging.WARNING]
     assert len(warnings) == 1
     assert "the refresh failed" in warnings[0].getMessage()
 

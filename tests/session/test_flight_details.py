@@ -15,6 +15,7 @@ from rxauth.flight import Anywhere, Flight, share_replayed
 from rxauth.single import Single
 from rxauth.state import AuthState, refusal
 from rxauth.tokens import Tokens
+from tests.kit import logged
 
 
 class Loop:
@@ -111,9 +112,10 @@ def test_an_error_in_a_callback_is_logged_and_the_others_are_told(caplog: pytest
     flight.join(waiter)
     flight.land(1)
     assert waiter.outcomes == [(1, None)]
-    assert [record.getMessage() for record in caplog.records] == ["rxauth: a callback that waited for a result failed"]
-    assert caplog.records[0].exc_info is not None
-    assert isinstance(caplog.records[0].exc_info[1], KeyError)
+    (record,) = logged(caplog)
+    assert record.getMessage() == "rxauth: a callback that waited for a result failed"
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], KeyError)
 
 
 def test_who_disposes_is_not_told() -> None:

@@ -27,6 +27,7 @@ from rxauth.runtime import LINGER, Runtime
 from rxauth.slices import sessions_in
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
+from tests.kit import logged
 
 
 class Spawned(VirtualTime):
@@ -193,7 +194,7 @@ def test_a_refresh_by_an_action_says_who_asked_and_logs_nothing(caplog: pytest.L
     assert session.auth.asked_by == "the Refresh action"
     assert session.auth.tokens is not None
     assert session.auth.tokens.access == "new"
-    assert caplog.records == []
+    assert logged(caplog) == []
 
 
 def test_the_sessions_of_a_store_are_found_by_name() -> None:

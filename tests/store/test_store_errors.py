@@ -14,6 +14,7 @@ from store_kit import Add, Boom, Crew, Ping, Pong, Reports, Seen, await_event, e
 
 from rxauth import Store
 from rxauth.errors import ReducerError, StoreError
+from tests.kit import logged
 
 
 def fails(value: Any) -> None:
@@ -229,7 +230,7 @@ def test_a_report_that_raises_is_logged_and_the_store_goes_on(caplog: pytest.Log
     store.dispatch(Add(1))
     store.dispatch(Add(2))
     assert seen == [Add(1), Add(2)]
-    assert len(caplog.records) == 2
+    assert len(logged(caplog)) == 2
     assert "the report broke" in caplog.text
     assert "a subscriber of the actions" in caplog.text
 
@@ -250,7 +251,7 @@ def test_without_a_report_errors_are_logged_without_the_actions_content(caplog: 
     store = Store(log_reducer, ())
     store.actions.subscribe(fails)
     store.dispatch(Login("hunter2"))
-    (record,) = caplog.records
+    (record,) = logged(caplog)
     assert (record.name, record.levelno) == ("rxauth", logging.ERROR)
     assert record.getMessage() == "rxauth: a subscriber of the actions failed during Login: ValueError('mine')"
     assert "hunter2" not in caplog.text

@@ -147,19 +147,26 @@ class Noting(Runtime):
 @on_a_loop
 async def test_tokens_that_are_given_are_stored_though_the_interpreter_exits_meanwhile() -> None:
     time = Noting()
-    with made(Shelf(), tokens=stored().tokens, time=time):
+    shelf = Shelf()
+    with made(shelf, tokens=stored().tokens, time=time):
         assert time.spawned[0] == ("rxauth-store", LINGER)
+        shelf.may_read.set()  # else it would wait for that in whatever test comes next
 
 
 @on_a_loop
 async def test_tokens_that_are_given_and_can_not_be_stored_are_used_and_it_says_so() -> None:
     shelf = Full()
+    shelf.may_read.set()
     with made(shelf, tokens=stored().tokens) as session:
         while session.auth.storage == "ok":
             await asyncio.sleep(0.01)
+        assert shelf.refused, "it is full, not slow"
         assert (session.auth.status, (await session.fresh()).access) == ("signed_in", "a")
 
 
 class Full(Shelf):
+    refused = 0
+
     def save(self, record: Record, replaces: Key | None = None) -> bool:
+        self.refused += 1
         raise OSError(28, "No space left on device")

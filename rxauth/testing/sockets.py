@@ -57,10 +57,11 @@ class Listener:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
             pass  # the client left, or we close
         finally:
-            if self._closing.is_set():
-                writer.transport.abort()  # a client that reads no more would keep it open
-            else:
-                writer.close()
+            writer.close()
+            if not self._closing.is_set():
+                with contextlib.suppress(OSError, asyncio.CancelledError):
+                    await writer.wait_closed()
+            writer.transport.abort()  # a client that reads no more would keep it open
 
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; false ends the connection."""

@@ -261,6 +261,23 @@ def test_who_does_not_read_his_answer_is_closed_too() -> None:
     assert [str(warning.message) for warning in caught] == []
 
 
+def test_who_has_not_read_his_last_answer_is_closed_too() -> None:
+    """It fits into what asyncio keeps for him, so who answered him was done."""
+    with socket.socket() as client, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with TokenServer() as server:
+            server.always(faults.Fault(status=200, body=b"0" * 60_000))
+            url = httpx.URL(server.url)
+            listener: Any = server._listener
+            listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            client.connect((url.host, url.port))
+            client.sendall(b"POST /api/token/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            assert client.recv(1) == b"H"
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+
+
 def test_a_server_that_was_closed_before_it_had_a_port_says_so() -> None:
     server = TokenServer()
     server.close()

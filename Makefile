@@ -22,8 +22,9 @@ notebooks: $(VENV)/.dev
 
 # Twice as many workers as there are cores, because much of it waits: for real servers, kernels and clocks.
 WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+# They start many interpreters, which is slow where those have to compile everything anew: so bytecode is kept, always.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -97,7 +97,8 @@ def api_epic(
         is_async = inspect.iscoroutinefunction(client.send)
         if is_async and loop is None:
             raise TypeError(
-                "api_epic() with an async client must be added while its event loop runs, in an async function"
+                "api_epic() with an async client must be added while its event loop runs (of asyncio), in an async "
+                "function"
             )
 
         def subscribe(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast, get_args
 
 from rxauth.errors import InvalidCall
 from rxauth.shown import Shown
@@ -13,6 +13,7 @@ from rxauth.shown import Shown
 R = TypeVar("R")
 
 Auth = Literal["required", "if_signed_in", "none"]
+AUTHS: tuple[str, ...] = get_args(Auth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,14 @@ def _check_class(cls: type[Any]) -> None:
         raise InvalidCall(
             f"{cls.__name__} {what}; a call is an action, so write @dataclass(frozen=True) above class {cls.__name__}"
         )
-    if "auth" not in _fields(cls) and cls.auth not in ("required", "if_signed_in", "none"):
-        raise InvalidCall(f"{cls.__name__}.auth must be 'required', 'if_signed_in' or 'none', got {cls.auth!r}")
+    if "auth" not in _fields(cls) and cls.auth not in AUTHS:
+        raise wrong_auth(cls, cls.auth)
     _checked.add(cls)
+
+
+def wrong_auth(cls: type[Any], auth: object) -> InvalidCall:
+    """What is said of an `auth` that is none of the three."""
+    return InvalidCall(f"{cls.__name__}.auth must be 'required', 'if_signed_in' or 'none', got {auth!r}")
 
 
 def _fields(cls: type[Any]) -> set[str]:

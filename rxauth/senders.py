@@ -10,8 +10,8 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from rxauth.bearer import EXTENSION, Began, bearer_for
-from rxauth.calls import ApiCall, Request, check_not_async, describe
-from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, RxAuthError
+from rxauth.calls import AUTHS, ApiCall, Request, check_not_async, describe, wrong_auth
+from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, InvalidCall, RxAuthError
 from rxauth.flight import Anywhere
 from rxauth.frames import own_frames, without_frames
 from rxauth.refreshers.answers import httpx_kinds
@@ -84,7 +84,11 @@ class Sender:
 
     def start(self, entry: Entry) -> None:
         """Send the call as soon as it may be sent, and not before those that were dispatched before it and wait."""
-        entry.gated = self._needs_token(entry)
+        try:
+            entry.gated = self._needs_token(entry)
+        except InvalidCall as error:
+            self._fail(entry, error)
+            return
         if not entry.gated or (not self._parked and self._has_tokens(entry)):
             self._ready.append(entry)
             self._launch()
@@ -134,6 +138,8 @@ class Sender:
 
     def _needs_token(self, entry: Entry) -> bool:
         auth = entry.call.auth
+        if auth not in AUTHS:  # of a field: the class's own was looked at when it was made
+            raise wrong_auth(type(entry.call), auth)
         if auth == "if_signed_in":
             state = self._session.auth
             return state.tokens is not None or state.status == "signing_in"

@@ -56,6 +56,10 @@ def check_epic(
     run in virtual time as long as they name no scheduler but `time.scheduler`; give `time` when the epic holds a
     session with that time. The run ends with the longer of the two diagrams.
     """
+    if not frame > 0:
+        raise ValueError(f"frame must be more than 0 seconds, got {frame!r}")
+    if not expected.strip():
+        raise ValueError("expected is no diagram; for an epic that emits nothing, write so many -")
     names = dict(values or {})
     sent, wanted = (_marks(diagram, names, frame, error) for diagram in (actions, expected))
     if any(mark.kind == "error" for mark in sent):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from accident_kit import made, soon
 
-from rxauth import ApiCall
+from rxauth import ApiCall, Request, request
 from rxauth.errors import InvalidCall
 
 
@@ -42,3 +43,21 @@ def test_an_auth_that_is_none_is_refused_also_where_it_is_inherited(kind: type[A
     says = rf"{kind.__name__}.auth must be 'required', 'if_signed_in' or 'none', got 'nome'"
     with pytest.raises(InvalidCall, match=says):
         kind()
+
+
+@dataclass(frozen=True)
+class Either(ApiCall[Any]):
+    auth: Any = "required"  # type: ignore[misc]
+
+    def request(self, state: Any) -> Request:
+        return Request.get("/")
+
+
+@pytest.mark.parametrize("policy", ["merge", "in_order"])
+def test_it_may_be_a_field_and_is_then_looked_at_in_each_call(policy: Any) -> None:
+    store, _ = made(policy=policy)
+    answers = [soon(request(store, Either(auth)).run) for auth in ("required", "if_signed_in", "none")]
+    assert answers == ["Bearer token", "Bearer token", None]
+    with pytest.raises(InvalidCall, match=r"Either\.auth must be 'required', 'if_signed_in' or 'none', got 'nome'"):
+        soon(request(store, Either("nome")).run)
+    assert soon(request(store, Either()).run) == "Bearer token", "and the next one goes its way"

@@ -22,6 +22,7 @@ BAD = st.one_of(
 )
 RETRY_AFTER = st.none() | st.floats() | st.floats(0, 1e5)
 SECONDS = st.floats(0, 1e6, allow_subnormal=False)
+COUNTS = dict.fromkeys(("tries", "excess"), st.integers(1, 1000))
 CHANCE = st.floats(0, 1)
 
 
@@ -43,12 +44,14 @@ def test_an_unknown_name_is_a_type_error(name: str, value: Any) -> None:
         Settings.of(**{name: value})
 
 
-@given(numbers=st.fixed_dictionaries({}, optional=dict.fromkeys(Settings.__slots__, SECONDS)))
+@given(name=st.sampled_from(["tries", "excess"]), count=st.just(0) | SECONDS)
+def test_a_count_is_whole_and_not_0(name: str, count: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        Settings.of(**{name: count})
+
+
+@given(numbers=st.fixed_dictionaries({}, optional=dict.fromkeys(Settings.__slots__, SECONDS) | COUNTS))
 def test_numbers_in_range_are_kept(numbers: dict[str, float]) -> None:
-    if numbers.get("tries") == 0:
-        with pytest.raises(ValueError, match="tries"):
-            Settings.of(**numbers)
-        return
     settings = Settings.of(**numbers)
     assert {name: getattr(settings, name) for name in numbers} == numbers
     leeway, ahead = settings.windows.leeway, settings.windows.refresh_ahead

@@ -104,6 +104,14 @@ def test_a_failure_and_the_end_are_marks_too() -> None:
     assert "at 4 s: | (the end) came" in told
 
 
+def test_what_would_check_nothing_is_refused() -> None:
+    for frame in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="frame must be more than 0 seconds"):
+            check_epic(search, "t-----", "---w--", VALUES, frame=frame)
+    with pytest.raises(ValueError, match="expected is no diagram"):
+        check_epic(search, "t-----", " ", VALUES)
+
+
 def test_frames_may_be_of_any_length() -> None:
     check_epic(search, "t" + "-" * 40, "-" * 30 + "w" + "-" * 10, VALUES, frame=0.1)
 

@@ -80,7 +80,7 @@ def test_a_refusal_compressed_and_cut_is_a_refusal(kind: Kind) -> None:
 def test_a_streamed_answer_is_not_read() -> None:
     with (
         TokenServer() as server,
-        httpx.Client(auth=BearerAuth(signed_in(server))) as client,
+        httpx.Client(auth=BearerAuth(signed_in(server)), timeout=60) as client,
         client.stream("GET", f"{server.url}/api/me/") as response,
     ):
         assert not response.is_closed
@@ -89,7 +89,7 @@ def test_a_streamed_answer_is_not_read() -> None:
 
 
 def test_a_streamed_refusal_can_still_be_read() -> None:
-    with TokenServer() as server, httpx.Client(auth=BearerAuth(signed_in(server))) as client:
+    with TokenServer() as server, httpx.Client(auth=BearerAuth(signed_in(server)), timeout=60) as client:
         server.reject_all_api()
         with client.stream("GET", f"{server.url}/api/me/") as response:
             assert response.status_code == 401
@@ -117,7 +117,7 @@ def test_ten_clients_on_one_session_refresh_once() -> None:
         session = signed_in(server, expired=True)
 
         async def main() -> list[int]:
-            clients = [httpx.AsyncClient(auth=BearerAuth(session), base_url=server.url) for _ in range(10)]
+            clients = [httpx.AsyncClient(auth=BearerAuth(session), base_url=server.url, timeout=60) for _ in range(10)]
             answers = await asyncio.gather(*(client.get("/api/me/") for client in clients))
             for client in clients:
                 await client.aclose()
@@ -138,7 +138,7 @@ def test_calls_on_trio_wait_for_one_refresh() -> None:
             async def get() -> None:
                 statuses.append((await client.get("/api/me/")).status_code)
 
-            async with httpx.AsyncClient(auth=BearerAuth(session), base_url=server.url) as client:
+            async with httpx.AsyncClient(auth=BearerAuth(session), base_url=server.url, timeout=60) as client:
                 async with trio.open_nursery() as nursery:
                     for _ in range(20):
                         nursery.start_soon(get)
@@ -156,7 +156,7 @@ def test_a_post_reaches_the_api_once_with_a_good_token() -> None:
         server.revoke_access()
 
         async def main() -> None:
-            async with httpx.AsyncClient(auth=BearerAuth(session), base_url=server.url) as client:
+            async with httpx.AsyncClient(auth=BearerAuth(session), base_url=server.url, timeout=60) as client:
                 await asyncio.gather(*(client.post("/api/echo/", json={"n": n}) for n in range(20)))
 
         asyncio.run(main())
@@ -174,7 +174,7 @@ def test_the_refresher_may_use_the_same_client() -> None:
             return answer.raise_for_status().json()
 
         session: Session[object] = Session(refresh, tokens=Tokens(given.access, given.refresh), origins=[server.url])
-        with httpx.Client(auth=BearerAuth(session), base_url=server.url) as client:
+        with httpx.Client(auth=BearerAuth(session), base_url=server.url, timeout=60) as client:
             assert client.get("/api/me/").status_code == 200
         [post] = [seen for seen in server.requests if seen.path == "/api/token/refresh/"]
         assert "authorization" not in post.headers

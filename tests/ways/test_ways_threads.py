@@ -24,7 +24,7 @@ Send = Callable[[], int]
 
 @contextmanager
 def through_httpx(session: Session[Any], url: str) -> Iterator[Send]:
-    with httpx.Client(base_url=url, auth=BearerAuth(session)) as client:
+    with httpx.Client(timeout=60, base_url=url, auth=BearerAuth(session)) as client:
         yield lambda: client.get(GET).status_code
 
 
@@ -37,7 +37,7 @@ def through_httpx2(session: Session[Any], url: str) -> Iterator[Send]:
 @contextmanager
 def through_a_client_each(session: Session[Any], url: str) -> Iterator[Send]:
     def send() -> int:
-        with httpx.Client(base_url=url, auth=BearerAuth(session), verify=False) as client:
+        with httpx.Client(timeout=60, base_url=url, auth=BearerAuth(session), verify=False) as client:
             return client.get(GET).status_code
 
     yield send
@@ -45,7 +45,7 @@ def through_a_client_each(session: Session[Any], url: str) -> Iterator[Send]:
 
 @contextmanager
 def through_the_epic(session: Session[Any], url: str) -> Iterator[Send]:
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(timeout=60, base_url=url) as client:
         session.store.add_epic(api_epic(client, session))
 
         def send() -> int:
@@ -57,7 +57,7 @@ def through_the_epic(session: Session[Any], url: str) -> Iterator[Send]:
 
 @contextmanager
 def by_hand(session: Session[Any], url: str) -> Iterator[Send]:
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(timeout=60, base_url=url) as client:
 
         def get(tokens: Tokens) -> int:
             return client.get(GET, headers={"Authorization": f"Bearer {tokens.access}"}).status_code
@@ -72,7 +72,7 @@ def by_hand(session: Session[Any], url: str) -> Iterator[Send]:
 
 @contextmanager
 def through_a_gated_function(session: Session[Any], url: str) -> Iterator[Send]:
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(timeout=60, base_url=url) as client:
 
         def get(tokens: Tokens) -> int:
             return client.get(GET, headers={"Authorization": f"Bearer {tokens.access}"}).status_code

@@ -137,9 +137,10 @@ def test_calls_that_race_with_logins_and_logouts_end_in_order(seed: int) -> None
         Crew(*(lambda number=number: work(number) for number in range(THREADS))).join()
         assert set(outcomes) <= {200, 401, Tokens, type(None), NotSignedIn, SessionChanged}
         assert len(outcomes) == THREADS * STEPS
+        until(lambda: len(spent) >= server.posts, "the last flight is told, by whoever delivers just then")
         keys = [(action.sign_in, action.generation) for action in spent]
         assert len(keys) == len(set(keys)), "a pair was spent by two flights"
-        assert len(brought) <= server.posts <= len(keys)
+        assert len(brought) <= server.posts
         assert server.reuses == 0
         tokens = session.login(**credentials).run()
         assert client.get(f"{server.url}/api/me/").status_code == 200

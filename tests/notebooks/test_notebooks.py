@@ -68,8 +68,8 @@ def fifty_calls(text: str) -> None:
     assert storm == "Counts(calls=50, answers=50, unauthorized=0, refreshes=1, refused_refreshes=0, logins=0)"
     refreshes, refused = map(int, re.findall(r"refreshes=(\d+)", naive))
     assert "answers=50" in naive
-    assert refreshes + refused >= 5, "the obvious way refreshes again and again"
-    assert refused >= 3
+    assert refreshes + refused >= 3, "the obvious way refreshes again and again"
+    assert refused >= 1
     assert "afterwards: Counter({401: 3})" in text, "and the user is signed out"
     assert re.findall(r"the second attempt: (.*)", text) == [
         "refused, 401",

@@ -14,9 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
-
 REPO = Path(__file__).parents[2]
 #: Generous: a machine may be busy. Every wait is for a condition.
 PATIENCE = 60_000
@@ -120,6 +117,9 @@ def marimo(notebook: Path) -> Iterator[str]:
 
 def write_notebook(path: Path, *sources: str) -> None:
     """A notebook of these cells."""
+    import nbformat  # here, because it takes seconds in each test process
+    from nbformat.v4 import new_code_cell, new_notebook
+
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)

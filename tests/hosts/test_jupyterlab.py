@@ -6,10 +6,8 @@ import json
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 from host_kit import PATIENCE, Lab, shoot, violations, write_notebook
-from nbconvert import HTMLExporter
 from view_kit import APP, BURST, INSPECT, ROOT, View
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -196,6 +194,9 @@ def test_a_cell_that_runs_again_and_then_ten_thousand_actions_in_a_storm(lab: La
 
 
 def test_what_is_reopened_without_running_reads_well(lab: Lab, lab_folder: Path) -> None:
+    import nbformat
+    from nbconvert import HTMLExporter
+
     write_notebook(lab_folder / "saved.ipynb", APP, "panel = live(store)\npanel", INSPECT, BURST, "panel.close()")
     lab.open("saved.ipynb")
     lab.run_all()

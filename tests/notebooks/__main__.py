@@ -11,7 +11,7 @@ import nbformat
 
 sys.path.insert(0, str(Path(__file__).parent))  # as pytest does
 
-from notebook_kit import NOTEBOOKS, run
+from notebook_kit import NOTEBOOKS, read, run
 
 #: A notebook is to be read by somebody who runs it: seconds.
 PATIENCE = 60
@@ -21,7 +21,7 @@ def main(paths: list[str]) -> int:
     slow = False
     for path in map(Path, paths or NOTEBOOKS):
         began = time.monotonic()
-        notebook = as_saved(run(nbformat.read(path, as_version=4)))
+        notebook = as_saved(run(read(path)))
         took = time.monotonic() - began
         nbformat.write(notebook, path)
         print(f"{path.name}: {took:.0f} s{' - too long' if took > PATIENCE else ''}", flush=True)

@@ -1,4 +1,7 @@
-"""How the tests run a notebook, and what they read in it."""
+"""How the tests run a notebook, and what they read in it.
+
+nbformat and what builds on it are imported where they are used: that takes seconds, in each test process.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import nbformat
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
-from traitlets.config import Config
 
 from tests.kernels import sockets
 
@@ -50,8 +48,19 @@ assert not _lost, "lost: " + "; ".join(_lost)
 """
 
 
+def read(path: Path) -> Any:
+    import nbformat
+
+    return nbformat.read(path, as_version=4)
+
+
 def run(notebook: Any) -> Any:
     """The notebook, run top to bottom under the guard, with its new outputs. Raises when a cell fails or loses one."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell
+    from traitlets.config import Config
+
     guarded = nbformat.from_dict(notebook)
     guarded.cells = [new_code_cell(_WATCH), *notebook.cells, new_code_cell(_COLLECT)]
     folder = {"metadata": {"path": str(Path(__file__).parents[2] / "notebooks")}}
@@ -70,6 +79,8 @@ def run(notebook: Any) -> Any:
 
 def of_cells(*sources: str) -> Any:
     """A notebook of these cells."""
+    from nbformat.v4 import new_code_cell, new_notebook
+
     return new_notebook(cells=[new_code_cell(source) for source in sources])
 
 

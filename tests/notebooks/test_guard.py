@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from nbclient.exceptions import CellExecutionError
 from notebook_kit import of_cells, run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -58,6 +57,8 @@ store.dispatch(Login())
     ids=["callback", "task", "thread", "epic"],
 )
 def test_it_catches_what_no_cell_shows(source: str, where: str) -> None:
+    from nbclient.exceptions import CellExecutionError
+
     with pytest.raises(CellExecutionError, match=rf"lost: {where}: .*") as caught:
         run(of_cells(source, "'the next cell runs as if nothing had happened'"))
     assert "AssertionError" in str(caught.value)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from notebook_kit import NOTEBOOKS, run, secrets_in, shown, svgs
+from notebook_kit import NOTEBOOKS, read, run, secrets_in, shown, svgs
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
@@ -18,7 +17,7 @@ quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::Resour
 @each
 @quiet
 def test_it_runs_top_to_bottom(path: Path) -> None:
-    notebook = run(nbformat.read(path, as_version=4))
+    notebook = run(read(path))
     text = shown(notebook)
     assert not secrets_in(text)
     assert _pictures_missing(notebook) == []
@@ -27,7 +26,7 @@ def test_it_runs_top_to_bottom(path: Path) -> None:
 
 @each
 def test_its_outputs_are_committed_and_hold_neither_errors_nor_secrets(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "run from top to bottom"
     assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]

@@ -9,10 +9,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import bleach
-import nbformat
 import pytest
-from nbconvert.exporters import HTMLExporter
-from notebook_kit import NOTEBOOKS, html_outputs, svgs
+from notebook_kit import NOTEBOOKS, html_outputs, read, svgs
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 #: What JupyterLab leaves of an output that it does not trust, as far as it matters here.
@@ -38,12 +36,14 @@ ATTRIBUTES = {"a": ["href"], "img": ["src", "alt", "width", "height"]}
 
 
 def pictures_of(path: Path) -> list[str]:
-    return svgs("\n".join(html_outputs(nbformat.read(path, as_version=4))))
+    return svgs("\n".join(html_outputs(read(path))))
 
 
 @each
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_becomes_a_page_offline_with_its_pictures_inside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nbconvert.exporters import HTMLExporter
+
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("the page asked the network")
 
@@ -65,7 +65,7 @@ def test_its_pictures_need_nothing_but_themselves(path: Path) -> None:
 
 @each
 def test_without_trust_each_picture_is_still_there_and_has_its_words(path: Path) -> None:
-    for output in html_outputs(nbformat.read(path, as_version=4)):
+    for output in html_outputs(read(path)):
         left = bleach.clean(output, tags=TAGS, attributes=ATTRIBUTES, protocols={"data", "https"}, strip=True)
         for image in re.findall(r"<img[^>]*>", output):
             assert re.search(r'alt="[^"]{20,}', image), image[:200]

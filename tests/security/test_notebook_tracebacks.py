@@ -6,10 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
-from traitlets.config import Config
 
 from tests.kernels import sockets
 from tests.security.failing_cells import CELLS
@@ -52,6 +49,10 @@ def shown_by(cell: Any) -> str:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
 def test_no_cell_of_a_real_notebook_shows_a_secret(tmp_path: Path) -> None:
+    import nbformat  # here, because it takes seconds in each test process
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
     kept = tmp_path / "secrets.json"
     codes = [SETUP, *(cell.code for cell in CELLS.values()), *SHOWN.values(), LEAK, f"desk.save({str(kept)!r})"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,15 +102,24 @@ def test_a_call_whose_code_wants_to_exit_is_cancelled(where: str, error: type[Ba
     assert told[:1] == ["ApiCancelled"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("where", ["request", "parse"])
-def test_a_call_whose_code_wants_to_exit_leaves_its_thread_to_others(where: str) -> None:
+def test_a_call_whose_code_wants_to_exit_leaves_its_thread_to_others(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Any] = []
+    others = threading.excepthook
+
+    def note(failed: Any) -> None:
+        return ended.append(failed.thread) if failed.exc_type is Exits else others(failed)
+
+    monkeypatch.setattr(threading, "excepthook", note)
     store, _ = made(max_in_flight=2)
     waiting = [request(store, Leaves(where)) for _ in range(5)]
     for single in waiting:
         with pytest.raises(CallCancelled):
             soon(single.run)
     assert soon(request(store, call(Request.get("/"))).run) == "Bearer token"
+    soon(lambda: all(iter(lambda: len(ended) < len(waiting), False)))  # each ends its thread, which says so last
 
 
 @pytest.mark.parametrize(

@@ -158,17 +158,17 @@ class _Serving:
     loop: Loop | None
     #: The calls that somebody waits for and that are on their way here, by identity.
     expected: dict[int, ApiCall[Any]] = field(default_factory=dict)
-    is_over: bool = False
-    has_ended: bool = False
+    is_stopped: bool = False
+    loop_ended: bool = False
 
     @property
     def is_stranded(self) -> bool:
         """Its loop has ended, as after an `asyncio.run`, or is about to: it can send nothing any more."""
-        return self.has_ended or (self.loop is not None and self.loop.is_closed())
+        return self.loop_ended or (self.loop is not None and self.loop.is_closed())
 
     def leave(self, others: list[_Serving]) -> None:
         """End what is on its way here and to nobody else: it is never shown to an epic that comes later."""
-        self.is_over = True
+        self.is_stopped = True
         for number in list(self.expected):
             call = self.expected.pop(number, None)
             if call is not None and not any(number in other.expected for other in others):
@@ -191,7 +191,7 @@ def _end_with_its_loop(serving: _Serving, sending: Sending) -> None:
     kept = weakref.ref(sending)
 
     async def over() -> None:
-        serving.has_ended = True
+        serving.loop_ended = True
         at_work = kept()
         if at_work is not None:
             await at_work.finish()
@@ -229,7 +229,7 @@ def request(store: Dispatcher, call: ApiCall[R]) -> Single[R]:
     is_inside = source.is_telling
     flight = awaited(mine, store.dispatch, [one.expected for one in served])
     for one in served:
-        if one.is_over:  # it was stopped as we began, and may have looked before we said what to expect
+        if one.is_stopped:  # it was stopped as we began, and may have looked before we said what to expect
             one.leave(served)
     stuck = partial(serving.stuck, lambda: is_inside and source.is_telling)
     return Single(flight.join, session.runtime, session, stuck)

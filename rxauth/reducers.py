@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from rxauth.actions import is_sync
 from rxauth.errors import InvalidState, ReducerError
 
 S = TypeVar("S")
@@ -47,7 +47,7 @@ def combine_reducers(state_class: type[S], /, **reducers: Callable[[Any, Any], A
             "it a property"
         )
     for name, reducer in reducers.items():
-        if not callable(reducer) or inspect.iscoroutinefunction(reducer):
+        if not is_sync(reducer):
             raise InvalidState(
                 f"the reducer of {state_class.__name__}.{name} must be a sync function of (slice, action), got "
                 f"{type(reducer).__name__}"

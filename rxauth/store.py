@@ -6,14 +6,13 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Generator, Iterable
-from inspect import iscoroutinefunction
 from threading import get_ident
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxauth.actions import is_function, kind_of, why_no_action
+from rxauth.actions import is_function, is_sync, kind_of, why_no_action
 from rxauth.audience import Audience
 from rxauth.closing import Closing
 from rxauth.epics import Epic, flatten, supervise
@@ -71,7 +70,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         super().__init__()
-        if not callable(reducer) or iscoroutinefunction(reducer):
+        if not is_sync(reducer):
             raise TypeError(
                 f"a reducer is a sync function of (state, action), got {type(reducer).__name__}: what takes time is "
                 "for an epic"
@@ -129,7 +128,7 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         A selector is a pure function: one that only reads fields of the state, such as `lambda app: app.auth.status`,
         is not called while these are the same objects.
         """
-        if not callable(selector) or iscoroutinefunction(selector):
+        if not is_sync(selector):
             kind = type(selector).__name__
             raise TypeError(f"a selector is a sync function of the state, got {kind}: select(lambda app: app.auth)")
         return _Selection(self, selector)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import httpx
 
+from rxauth.actions import is_sync
 from rxauth.refreshers.answers import Final
 
 
 def as_final(final: Any) -> Final:
     """`final=` as statuses or as a function of the response. Raises TypeError for anything else."""
-    if callable(final) and not inspect.iscoroutinefunction(final):
+    if is_sync(final):
         return final  # type: ignore[no-any-return]  # whatever it returns
     statuses = () if final is None else (final,) if isinstance(final, int) else final
     is_plain = isinstance(statuses, Collection) and not isinstance(statuses, str | bytes)

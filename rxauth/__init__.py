@@ -14,11 +14,21 @@ from rxauth.flight import share_replayed
 from rxauth.reducers import combine_reducers
 from rxauth.refreshers import oauth2, simplejwt
 from rxauth.session import Session
+from rxauth.shown import show_with
 from rxauth.state import AuthState, auth_reducer
 from rxauth.store import Store
 from rxauth.tokens import Tokens
 
 __version__ = "0.1.0.dev0"
+
+
+def _card(value: object) -> dict[str, str]:
+    from rxauth.notebook.cards import bundle  # loaded when a cell first shows something
+
+    return bundle(value)
+
+
+show_with(_card)
 
 __all__ = [
     "ApiCall",

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rxauth.errors import MissingSlice
 from rxauth.state import AuthState
 from rxauth.store import Store
 
-if TYPE_CHECKING:
-    from rxauth.session import Session
 
-_sessions: weakref.WeakSet[Session[Any]] = weakref.WeakSet()
+class Resident(Protocol):
+    """What the registry needs of a session."""
+
+    name: str
+    store: Store[Any]
+
+    @property
+    def is_closed(self) -> bool: ...
 
 
-def move_in(session: Session[Any]) -> None:
+_sessions: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def move_in(session: Resident) -> None:
     """The session lives in its slice from now on, until it is closed."""
     _sessions.add(session)
 
 
-def all_sessions() -> list[Session[Any]]:
+def all_sessions() -> list[Any]:
     """The sessions of this process, closed ones included."""
     return list(_sessions)
 
 
-def sessions_in(store: Store[Any]) -> list[Session[Any]]:
+def sessions_in(store: Store[Any]) -> list[Any]:
     """The sessions that live in this store, by name."""
     return sorted((session for session in all_sessions() if session.store is store), key=lambda session: session.name)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from rxauth import (
     ApiCall,
     ApiFailed,
     ApiSucceeded,
-    AuthState,
     Request,
     Session,
     Store,
@@ -30,6 +28,7 @@ from rxauth import (
 )
 from rxauth.actions import RefreshStarted, SessionEnded, TokensRefreshed
 from rxauth.demo.backend import Backend
+from rxauth.demo.seen import App, Seen, Totals
 from rxauth.demo.view import panel, summary, timeline
 from rxauth.errors import LoginFailed
 from rxauth.notebook.marbles import marbles
@@ -44,48 +43,12 @@ class Echo(ApiCall[dict[str, Any]]):
         return Request.post("/api/echo/", json={"message": str(self.number)})
 
 
-@dataclass(frozen=True)
-class App:
-    auth: AuthState = AuthState()
-    answered: int = 0
-    failed: int = 0
-
-
 def count_answered(count: int, action: Any) -> int:
     return count + 1 if isinstance(action, ApiSucceeded) else count
 
 
 def count_failed(count: int, action: Any) -> int:
     return count + 1 if isinstance(action, ApiFailed) else count
-
-
-@dataclass(slots=True)
-class Seen:
-    """The moments of the storm, in seconds since its beginning."""
-
-    began: float = field(default_factory=time.monotonic)
-    queued: dict[int, float] = field(default_factory=dict)
-    sent: dict[int, float] = field(default_factory=dict)
-    done: dict[int, float] = field(default_factory=dict)
-    refreshes: list[list[float]] = field(default_factory=list)
-    ended: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-
-    def now(self) -> float:
-        return time.monotonic() - self.began
-
-    def note_queued(self, number: int) -> None:
-        self.queued[number] = self.now()
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Calls, answers and refreshes, and who counted them."""
-
-    calls: int
-    answers: int
-    refreshes: int
-    counted_by: str
 
 
 class ServerCounts:

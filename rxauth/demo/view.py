@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rxauth.demo.scene import App, Seen, Totals
+from rxauth.demo.seen import App, Seen, Totals
 
 WIDTH = 60
 #: At most this many calls get a line of their own in the timeline; the others are said to be missing.

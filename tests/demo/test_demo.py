@@ -86,7 +86,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_summary_is_marked_by_its_outcome() -> None:
-    from rxauth.demo.scene import Totals
+    from rxauth.demo.seen import Totals
 
     assert "✗" in summary(Totals(50, 49, 2, "the server"), good=False).plain
     assert "2 refreshes" in summary(Totals(50, 49, 2, "the server"), good=False).plain

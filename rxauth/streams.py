@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -218,10 +218,3 @@ _NOTHING_YET = _NothingYet()
 
 def _nothing(*_: Any) -> None:
     pass
-
-
-if TYPE_CHECKING:
-    from rxauth.store import Store
-
-    def _store_fits(store: Store[S]) -> tuple[ActionSource, StateSource[S]]:
-        return store, store

@@ -12,7 +12,8 @@ from itertools import count
 from typing import Any, Protocol
 
 #: The streams of a recording that have a name of their own. Dispatched actions are in the stream "".
-SESSION, ERRORS = "session", "errors"
+SESSION = "session"
+ERRORS = "errors"
 
 #: A number for a caller, new in this process.
 next_caller: Callable[[], int] = count(1).__next__

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast, get_arg
 from rxauth.errors import InvalidCall
 from rxauth.shown import Shown
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 Auth = Literal["required", "if_signed_in", "none"]
 AUTHS: tuple[str, ...] = get_args(Auth)
@@ -69,8 +69,8 @@ class Request:
         )
 
 
-class ApiCall(Generic[R]):
-    """One endpoint, as an action. `R` is what a successful call brings.
+class ApiCall(Generic[R_co]):
+    """One endpoint, as an action. `R_co` is what a successful call brings.
 
         @dataclass(frozen=True)
         class Echo(ApiCall[dict[str, str]]):
@@ -102,10 +102,10 @@ class ApiCall(Generic[R]):
         """Is this answer a success? By default any status from 200 to 299."""
         return bool(response.is_success)
 
-    def parse(self, response: Any) -> R:
+    def parse(self, response: Any) -> R_co:
         """The payload of a successful answer. By default its JSON, or None when it has no body."""
         payload: Any = response.json() if response.content else None
-        return cast(R, payload)
+        return cast(R_co, payload)
 
     def meta(self, state: Any, response: Any = None) -> Any:
         """What the answering actions carry as `meta`; `response` is None for `ApiStarted` and where there is none."""
@@ -170,41 +170,41 @@ def call(request: Request, *, auth: Auth = "required") -> AdHocCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiEvent(Shown, Generic[R]):
+class ApiEvent(Shown, Generic[R_co]):
     """What became of one dispatch of `call`. `id` tells apart several dispatches of the same object."""
 
-    call: ApiCall[R]
+    call: ApiCall[R_co]
     id: int = field(kw_only=True, default=0)
     meta: Any = field(kw_only=True, default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class ApiStarted(ApiEvent[R]):
+class ApiStarted(ApiEvent[R_co]):
     """The call was taken on; exactly one of the others follows."""
 
 
 @dataclass(frozen=True, slots=True)
-class ApiSucceeded(ApiEvent[R]):
+class ApiSucceeded(ApiEvent[R_co]):
     """The server answered, and `payload` is what `call.parse` made of it."""
 
-    payload: R
+    payload: R_co
     response: Any = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class ApiFailed(ApiEvent[R]):
+class ApiFailed(ApiEvent[R_co]):
     """The call failed: an `ApiError` by phase, or an error of the gate."""
 
     error: Exception
 
 
 @dataclass(frozen=True, slots=True)
-class ApiCancelled(ApiEvent[R]):
+class ApiCancelled(ApiEvent[R_co]):
     """The call was cancelled: its epic closed, or the policy `latest` prefers a newer one."""
 
 
 @dataclass(frozen=True, slots=True)
-class ApiSkipped(ApiEvent[R]):
+class ApiSkipped(ApiEvent[R_co]):
     """The call was never sent, and never started. `why` is `"bailed out"` or `"dropped"` (policy `first`)."""
 
     why: str

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
 from rxauth.callers import AfterLogin, AfterReading, Reading, Watched, watched, with_response
@@ -18,7 +18,7 @@ from rxauth.errors import (
     TooManyRefreshes,
 )
 from rxauth.flight import Flight
-from rxauth.outcomes import Outcome, Outcomes, pair_of
+from rxauth.outcomes import Outcome, Outcomes, S, pair_of
 from rxauth.refresh import RefreshRun
 from rxauth.resume import unreadable
 from rxauth.runtime import LINGER, Instant
@@ -26,8 +26,6 @@ from rxauth.single import Leave, Loop, Settle, stay, working
 from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.tokens import Tokens
 from rxauth.turn import SharedRefreshRun, look
-
-S = TypeVar("S")
 
 #: While nobody is signed in, the storage is read at most once in so many seconds for who did so elsewhere.
 LOOK_AGAIN = 1.0

@@ -6,7 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from rxauth.actions import (
     RefreshStarted,
@@ -40,7 +42,8 @@ from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
 from rxauth.tokens import Tokens
 
-S = TypeVar("S")
+#: The state of the store; the one that a session makes for itself holds an `AuthState` alone.
+S = TypeVar("S", default=AuthState)
 
 #: What a caller gets at once.
 Outcome = tuple[Tokens | None, RxAuthError | None]

@@ -23,6 +23,7 @@ from rxauth.gate import Failed, Project, gate, gated
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun, sign_out
 from rxauth.origins import Origins
+from rxauth.outcomes import S
 from rxauth.policies import Policy
 from rxauth.refresh import let_it_end
 from rxauth.refreshers.protocol import Refresher, call
@@ -40,7 +41,6 @@ from rxauth.store import Store
 from rxauth.tokens import Tokens
 from rxauth.turn import check_lease, look
 
-S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 

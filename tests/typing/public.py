@@ -21,6 +21,7 @@ from rxauth import (
     Tokens,
     api_epic,
     auth_reducer,
+    call,
     combine_epics,
     combine_reducers,
     request,
@@ -30,6 +31,7 @@ from rxauth import (
 from rxauth.actions import SessionEnded, SignedIn, of_type
 from rxauth.single import Single
 from rxauth.state import access_token, is_signed_in
+from rxauth.storage import MemoryStorage
 from rxauth.streams import ActionStream, StateView
 
 
@@ -66,11 +68,20 @@ def pings(actions: ActionStream[Any], state: StateView[App]) -> Observable[Any]:
     return actions.of_type(Ping).map(lambda ping: Echo(str(ping.number)))
 
 
+async def refreshed(tokens: Tokens) -> dict[str, Any]:
+    return {"access": tokens.access}
+
+
 store = Store(combine_reducers(App, auth=auth_reducer, notes=notes), App(), epics=[pings, combine_epics(pings)])
 session = Session(simplejwt("https://api.example.com"), store=store, select=lambda app: app.auth)
-alone: Session[AuthState] = Session(simplejwt("https://api.example.com"), tokens=Tokens("access", "refresh"))
+alone = Session(simplejwt("https://api.example.com"), tokens=Tokens("access", "refresh"))
 
 assert_type(store, Store[App])
+assert_type(session, Session[App])
+assert_type(session.auth, AuthState)
+assert_type(alone, Session[AuthState])
+assert_type(Session(refreshed, storage=MemoryStorage()), Session[AuthState])
+assert_type(Session(refreshed, store=Store(auth_reducer, AuthState())), Session[AuthState])
 assert_type(store.state, App)
 assert_type(store.dispatch(Ping(1)), Ping)
 assert_type(store.select(lambda app: app.auth.status == "signed_in"), Observable[bool])
@@ -81,6 +92,9 @@ assert_type(session.replace(), Single[Tokens])
 assert_type(session.logout(), Single[None])
 assert_type(session.fresh().map(lambda tokens: tokens.access), Observable[str])
 assert_type(request(store, Echo("hi")), Single[dict[str, str]])
+assert_type(request(store, call(Request.get("/api/me/"))), Single[Any])
+assert_type(session.login(username="ada"), Single[Tokens])
+assert_type(session.sign_in({"access": "a"}), Single[Tokens])
 assert_type(store.actions.pipe(of_type(SessionEnded)), Observable[SessionEnded])
 assert_type(session.fresh().pipe(share_replayed()), Observable[Tokens])
 
@@ -92,6 +106,7 @@ store.add_epic(api_epic(async_client, session), api_epic(client, session, policy
 async def awaited() -> None:
     assert_type(await session.fresh(), Tokens)
     assert_type(await request(store, Echo("hi")), dict[str, str])
+    print(await request(store, Echo("hi")))  # where any object is expected, a call of another type is one as well
     assert_type(await session.login(username="ada"), Tokens)
 
 

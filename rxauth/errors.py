@@ -86,7 +86,10 @@ class LoginFailed(NotSignedIn):
 
 
 class SessionChanged(RxAuthError):
-    """Another sign-in took over while this call waited; nothing was sent in the new user's name."""
+    """Another account, or an unknown one, signed in since this call began; nothing was sent in its name.
+
+    The same account that signs in anew does not raise it: both access tokens name one user (`sub` or `user_id`).
+    """
 
 
 class SessionClosed(RxAuthError):

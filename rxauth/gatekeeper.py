@@ -76,8 +76,6 @@ class Gatekeeper(Outcomes[S]):
             settle = with_response(settle, response)
         if rejected is not None:
             began = rejected.sign_in or began
-        if began == self._known_as[0] != "":
-            began = self._known_as[1]
         self.runtime.yield_point("a caller enters")
         with self._lock:
             entered = self._enter(asked_by, rejected, began, force, looked)
@@ -103,6 +101,13 @@ class Gatekeeper(Outcomes[S]):
         if self._reading is not None:
             self._reading.take_off()
         return settle.leaving(leave) if isinstance(settle, Watched) else leave
+
+    def pass_on(self, flight: Flight[Tokens], sign_in: str) -> None:
+        """The sign-in that goes on in the place of this one may have a stale pair: then they wait for its refresh."""
+        if sign_in != self.auth.sign_in and self.counts(sign_in):
+            self.acquire(flight.land, None, asked_by="calls of the same account's earlier sign-in", began=sign_in)
+        else:
+            super().pass_on(flight, sign_in)
 
     def _do_steps(self) -> None:
         """Each may be done twice, by two threads, but none is left out: it stays in the queue until it was done."""
@@ -138,7 +143,7 @@ class Gatekeeper(Outcomes[S]):
         if tokens is None:
             asks = self.storage.is_exclusive and began is None and not looked
             return self._look_elsewhere(auth, now) if asks else (None, refusal(auth))
-        if began is not None and began != auth.sign_in:
+        if began is not None and not self.counts(began):
             return None, SessionChanged("another user signed in since this call began, so it was not sent in his name")
         refused = rejected is not None and rejected.generation == tokens.generation
         if refused or force:

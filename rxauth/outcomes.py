@@ -21,6 +21,7 @@ from rxauth.actions import (
     TokensRefreshed,
 )
 from rxauth.callers import Reading
+from rxauth.continuity import Continuity
 from rxauth.errors import (
     NotSignedIn,
     ReducerError,
@@ -39,6 +40,7 @@ from rxauth.runtime import Runtime
 from rxauth.settings import Settings
 from rxauth.state import AuthState, present
 from rxauth.storage.guarded import GuardedStorage
+from rxauth.storage.owner import is_same_account
 from rxauth.store import Store
 from rxauth.tokens import Tokens
 
@@ -78,8 +80,7 @@ class Outcomes(Generic[S]):
         #: A state that was fresh, and until when on both clocks: what a call costs is mostly to find this out.
         self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
         self._inherited = ""
-        #: What a sign-in was called while the storage was being read, and its name.
-        self._known_as = ("", "")
+        self._continuity = Continuity()
         self.renew()
 
     def renew(self) -> None:
@@ -118,7 +119,8 @@ class Outcomes(Generic[S]):
                 self._flight = None
             if for_login is not None and for_login[1] is flight:
                 self._login = None
-            if not is_current(action, self.auth):
+            before = self.auth
+            if not is_current(action, before):
                 return False  # and nobody hears of it: an app would take the end of that sign-in for the end of this
             try:
                 self.store.commit(action)
@@ -129,6 +131,8 @@ class Outcomes(Generic[S]):
                 # A reducer of the app failed. The tokens must not be lost with it: the next caller tries once more.
                 self._unpublished, broken = action, error
             else:
+                if isinstance(action, SignedIn):
+                    self._follow(before, action.tokens)
                 return is_about(action, self.auth)
         self.store.report(broken, f"session {self.name}", action)
         return False
@@ -171,9 +175,31 @@ class Outcomes(Generic[S]):
             return ReducerError(
                 "a reducer of the store failed on the new tokens; they are kept, mend it and call again"
             )
-        if self.auth.sign_in in ("", sign_in):
+        auth = self.auth
+        if auth.sign_in in ("", sign_in):
+            if auth.tokens is None and isinstance(auth.error, SessionExpired):
+                return auth.error.again()
             return NotSignedIn("signed out while this call waited")
         return SessionChanged("another user signed in while this call waited, so it was not sent")
+
+    def counts(self, began: str) -> bool:
+        """Is `began` the present sign-in, or one of the same account whose place that took?"""
+        return self._continuity.counts(began, self.auth.sign_in)
+
+    def ended(self, began: str) -> RxAuthError | None:
+        """Why what began under the sign-in `began` has to end; None while it may go on.
+
+        It goes on while that sign-in is the present one, while the login of that name is under way, and after the same
+        account has signed in anew. "" is what began when there was nobody, which ends with the session only.
+        """
+        if not self._closed and (began in ("", self.auth.pending) or self.counts(began)):
+            return None
+        return self.gone(began)
+
+    def _follow(self, before: AuthState, tokens: Tokens) -> None:
+        """These tokens' sign-in has taken the place of `before`: as another user, or as the same account."""
+        if before.tokens is not None and is_same_account(before.tokens, tokens):
+            self._continuity.follow(before.sign_in, tokens.sign_in)
 
     def leave(self, sign_in: str) -> None:
         """That sign-in was ended in another process. A login that is under way here goes on."""
@@ -195,9 +221,10 @@ class Outcomes(Generic[S]):
         with self._lock:
             if self._closed or self.auth.pending or self.auth.sign_in == tokens.sign_in:
                 return False
-            now = self.runtime.now()
+            before, now = self.auth, self.runtime.now()
             self.store.commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
             self.store.commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
+            self._follow(before, tokens)
         return True
 
     def take_up(self, pending: str, tokens: Tokens | None, flight: Flight[Tokens] | None = None) -> bool:
@@ -211,9 +238,12 @@ class Outcomes(Generic[S]):
                 return False
             about: dict[str, Any] = {"session": self.name, "at": self.runtime.now()}
             if tokens is not None:
-                self._known_as = pending, tokens.sign_in
+                before = self.auth
                 self.store.commit(SigningIn(**about, sign_in=tokens.sign_in))
                 self.store.commit(SignedIn(**about, sign_in=tokens.sign_in, tokens=tokens))
+                self._follow(before, tokens)
+                if pending:
+                    self._continuity.follow(pending, tokens.sign_in)
             elif self.auth.tokens is None:
                 self.store.commit(SignedOut(**about, sign_in=pending))
             else:  # somebody was there before, in a store that outlives its sessions
@@ -244,12 +274,16 @@ class Outcomes(Generic[S]):
                 lost.append(self._login)
                 self._login = None
         for sign_in, flight in lost:
-            flight.land(*self.instead(sign_in))
+            self.pass_on(flight, sign_in)
+
+    def pass_on(self, flight: Flight[Tokens], sign_in: str) -> None:
+        """Release those who wait for a flight that `sign_in` began and whose outcome does not count any more."""
+        flight.land(*self.instead(sign_in))
 
     def instead(self, sign_in: str) -> Outcome:
         """What the waiters of a flight get whose outcome came too late: the current pair, if the sign-in goes on."""
         auth = self.auth
-        if not self._closed and self._unpublished is None and auth.tokens is not None and auth.sign_in == sign_in:
+        if not self._closed and self._unpublished is None and auth.tokens is not None and self.counts(sign_in):
             return auth.tokens, None
         return None, self.gone(sign_in)
 

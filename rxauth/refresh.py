@@ -57,6 +57,8 @@ class Host(Protocol):
 
     def present(self) -> Collection[str]: ...
 
+    def pass_on(self, flight: Flight[Tokens], sign_in: str) -> None: ...
+
     def instead(self, sign_in: str) -> tuple[Tokens | None, Exception | None]: ...
 
     def drop(self, tokens: Tokens) -> None: ...
@@ -100,7 +102,7 @@ class RefreshRun:
             return
         for number in itertools.count(1):
             if not self._is_current():
-                self._flight.land(*host.instead(self._spent.sign_in))
+                host.pass_on(self._flight, self._spent.sign_in)
                 return
             sent = runtime.now()
             pending = runtime.io(working(work, host, fetching=True), "rxauth-post")
@@ -184,7 +186,7 @@ class RefreshRun:
             host.runtime.yield_point("waiting calls are released")
             self._flight.land(tokens)
         else:
-            self._flight.land(*host.instead(spent.sign_in))
+            host.pass_on(self._flight, spent.sign_in)
             host.drop(tokens)
         host.notify()
         if accepted and unsaved is None:  # a login that was overtaken may have put back the pair of before
@@ -231,7 +233,7 @@ class RefreshRun:
         if self._is_current():
             self._flight.land(error=error)
         else:
-            self._flight.land(*host.instead(self._spent.sign_in))
+            host.pass_on(self._flight, self._spent.sign_in)
         host.notify()
 
     def _end(self, failure: Failure) -> None:

@@ -75,7 +75,7 @@ class SharedRefreshRun(RefreshRun):
     def _take_turn(self) -> None:
         host, spent = self._host, self._spent
         if not self._is_current():  # by now: the storage has told of what another process did
-            self._flight.land(*host.instead(spent.sign_in))
+            host.pass_on(self._flight, spent.sign_in)
             return
         for _ in range(2):  # a login or a logout elsewhere may come in between
             try:
@@ -85,7 +85,7 @@ class SharedRefreshRun(RefreshRun):
                 return
             if news.kind == "later" and self._is_stale(news):
                 if not self._go_on_with(news.record):
-                    self._flight.land(*host.instead(spent.sign_in))
+                    host.pass_on(self._flight, spent.sign_in)
                     return
             elif take(host, news, self._spent, self._flight):
                 return
@@ -304,7 +304,10 @@ def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -
                 host.storage.adopt(tokens, record)
                 note_storage(host, tokens, None)
             if flight is not None:
-                flight.land(*((tokens, None) if accepted else host.instead(spent.sign_in)))
+                if accepted:
+                    flight.land(tokens)
+                else:
+                    host.pass_on(flight, spent.sign_in)
             host.notify()
         case "over":
             host.leave(spent.sign_in)

@@ -17,6 +17,12 @@ def account_of(tokens: Tokens) -> str:
     return next((str(name) for name in names if isinstance(name, str | int) and name != ""), "")
 
 
+def is_same_account(one: Tokens, other: Tokens) -> bool:
+    """Are both known to be the same user's? A subject is unique for its issuer only (RFC 7519 section 4.1.2)."""
+    account = account_of(one)
+    return account != "" and account == account_of(other) and one.claims.get("iss") == other.claims.get("iss")
+
+
 def check_endpoint(record: Record | None, endpoint: str) -> Record | None:
     """The record, unless its tokens were made at another token endpoint than this: then raises `ForeignRecord`.
 

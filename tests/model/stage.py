@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from rxauth import AuthState, Session, Tokens
 from rxauth.callers import AfterLogin
+from rxauth.continuity import Continuity
 from rxauth.flight import Flight
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun
@@ -95,7 +96,7 @@ class Stage(Gatekeeper[AuthState]):
         self.runtime: Any = StillTime(world.now)
         self._select, self._windows, self._closed = lambda auth: auth, settings.windows, False
         self._known_fresh, self._lock = (None, 0.0, 0.0), threading.Lock()
-        self._inherited, self._known_as, self._reading = "", ("", ""), None
+        self._inherited, self._continuity, self._reading = "", Continuity(), None
         self._steps = deque()
         self._unpublished = None
         self.world, self.answers = world, list[Answer]()

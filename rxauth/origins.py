@@ -16,6 +16,8 @@ from rxauth.errors import OriginNotAllowed
 log = logging.getLogger("rxauth")
 
 _PORTS = {"http": 80, "https": 443}
+#: A WebSocket's handshake is an HTTP request (RFC 6455 section 4.1): it goes to the origin of the same host and port.
+_AS_HTTP = {"ws": "http", "wss": "https"}
 
 #: (scheme, host, port)
 Origin = tuple[str, str, int]
@@ -24,8 +26,9 @@ Origin = tuple[str, str, int]
 class Origins:
     """A set of origins (RFC 6454 section 4): scheme, host and port, without wildcards.
 
-    `own` are the refresher's; `listed` those that the user named. Plain http is for loopback, where nobody listens in,
-    and for origins that were listed as `http://`, which is consent, and logged once.
+    `ws` counts as `http`, `wss` as `https`. `own` are the refresher's; `listed` those that the user named. Plain http
+    is for loopback, where nobody listens in, and for origins that were listed as `http://`, which is consent, and
+    logged once.
 
     Raises `OriginNotAllowed` when the refresher itself would post in the clear, ValueError for what is no origin.
     """
@@ -55,14 +58,14 @@ class Origins:
 
     def allow(self, url: Any) -> bool:
         """May the token go there? `url` is an httpx URL."""
-        origin = (url.scheme, url.host, url.port or _PORTS.get(url.scheme, 0))
+        origin = _origin(url)
         return origin in self._allowed or (
             ":" in origin[1] and (origin[0], _ipv6(origin[1]), origin[2]) in self._allowed
         )
 
     def refuse(self, url: Any) -> OriginNotAllowed:
         """The error for a URL that is not allowed, naming the remedy."""
-        origin = (url.scheme, url.host, url.port or _PORTS.get(url.scheme, 0))
+        origin = _origin(url)
         known = ", ".join(map(show, sorted(self._allowed))) or "none"
         clear = "" if is_safe(origin) else " (in the clear: better use https)"
         return OriginNotAllowed(
@@ -73,7 +76,7 @@ class Origins:
 
 
 def parse_origin(text: str) -> Origin:
-    """(scheme, host, port) of `"https://host[:port]"`. Raises ValueError for anything else."""
+    """(scheme, host, port) of `"https://host[:port]"`, also for `"wss://..."`. Raises ValueError for anything else."""
     shown = re.sub("//[^/]*@", "//", text) if isinstance(text, str) else text  # a password is nobody's business
     try:
         parts = urlsplit(text)
@@ -81,12 +84,19 @@ def parse_origin(text: str) -> Origin:
         host = _ipv6(httpx.URL(text).host)  # the form in which a client's requests show it, international names decoded
     except (ValueError, AttributeError, TypeError, httpx.InvalidURL):
         raise ValueError(f"expected an origin such as 'https://api.example.com', got {shown!r}") from None
-    if parts.scheme not in _PORTS or not parts.hostname or not host or parts.username is not None:
+    scheme = _AS_HTTP.get(parts.scheme, parts.scheme)
+    if scheme not in _PORTS or not parts.hostname or not host or parts.username is not None:
         raise ValueError(f"expected an origin such as 'https://api.example.com', got {shown!r}")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        short = show((parts.scheme, parts.hostname, port or _PORTS[parts.scheme]))
+        short = show((scheme, parts.hostname, port or _PORTS[scheme]))
         raise ValueError(f"an origin has no path: write {short!r} instead of {shown!r}")
-    return parts.scheme, host, port or _PORTS[parts.scheme]
+    return scheme, host, port or _PORTS[scheme]
+
+
+def _origin(url: Any) -> Origin:
+    """The origin of an httpx URL, which knows no port where it is the scheme's own."""
+    scheme = _AS_HTTP.get(url.scheme, url.scheme)
+    return scheme, url.host, url.port or _PORTS.get(scheme, 0)
 
 
 def _ipv6(host: str) -> str:

@@ -169,6 +169,7 @@ class RefreshRun:
             answer,
             refresh=answer.refresh or spent.refresh,
             refresh_expires_at=answer.refresh_expires_at if answer.refresh else spent.refresh_expires_at,
+            scope=answer.scope if answer.scope is not None else spent.scope,
             sign_in=spent.sign_in,
             generation=next_generation(),
         )

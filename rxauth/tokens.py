@@ -103,8 +103,8 @@ class Tokens(Shown):
         """The pair in a token endpoint's decoded answer: OAuth 2's fields (RFC 6749 section 5.1) or simplejwt's.
 
         `received` and `sent` are the moments of the answer and of its request (now, if left out); `server_date` is the
-        answer's `Date` in seconds since the epoch. `keep` is the pair that was spent: its refresh token stays in use
-        when the answer brings none (RFC 6749 section 6).
+        answer's `Date` in seconds since the epoch. `keep` is the pair that was spent: its refresh token and its scope
+        stay in use when the answer names none (RFC 6749 section 6).
 
         The access token's life is the expiry field; else `exp - iat` of the JWT; else its `exp`, corrected by as much
         of the two clocks' difference as `Date` proves; else unknown. An expiry of 0 or less means "already stale".
@@ -137,12 +137,14 @@ class Tokens(Shown):
         elif keep is not None:
             refresh, refresh_expires_at = keep.refresh, keep.refresh_expires_at
         scope = body.get("scope")
+        if not isinstance(scope, str):
+            scope = keep.scope if keep is not None else None
         return cls(
             access,
             refresh,
             expires_at,
             refresh_expires_at,
-            scope if isinstance(scope, str) else None,
+            scope,
             life=life,
             received=now,
         )

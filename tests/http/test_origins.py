@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import httpx2
@@ -113,6 +115,56 @@ def test_the_refused_hop_of_a_redirect_is_the_one_that_is_sent_again(
 )
 def test_an_origin_is_scheme_host_and_port(url: str, allowed: bool) -> None:
     assert Origins(["https://api.example.com"]).allow(httpx.URL(url)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("listed", "url", "allowed"),
+    [
+        ("https://api.example.com", "wss://api.example.com/ws", True),
+        ("wss://api.example.com", "https://api.example.com/x", True),
+        ("wss://api.example.com", "wss://api.example.com:443/ws", True),
+        ("wss://api.example.com:8443", "wss://api.example.com:8443/ws", True),
+        ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/ws", True),
+        ("ws://[::1]", "http://[::1]:80/x", True),
+        ("https://api.example.com", "ws://api.example.com/ws", False),
+        ("https://api.example.com", "wss://api.example.com:80/ws", False),
+        ("wss://api.example.com", "wss://api.example.com.evil.net/ws", False),
+        ("http://127.0.0.1", "wss://127.0.0.1/ws", False),
+    ],
+)
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_websocket_has_the_origin_of_its_handshake(library: Any, listed: str, url: str, allowed: bool) -> None:
+    """S5"""
+    assert Origins([], [listed]).allow(library.URL(url)) is allowed
+
+
+def test_a_websocket_in_the_clear_needs_consent_as_plain_http_does(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(OriginNotAllowed, match="neither https nor on this machine"):
+        Origins(["ws://api.example.com"])
+    with caplog.at_level(logging.WARNING, "rxauth"):
+        consented = Origins([], ["ws://api.example.com"])
+    assert [record.getMessage() for record in logged(caplog)] == [
+        "rxauth: tokens will be sent in the clear to http://api.example.com, as origins= asks for"
+    ]
+    assert consented.allow(httpx.URL("ws://api.example.com/ws"))
+    assert not Origins(["https://a.example"]).including("ws://api.example.com").allow(httpx.URL("ws://api.example.com"))
+
+
+@kinds
+@pytest.mark.parametrize("url", ["wss://api.example.com/ws", "wss://api.example.com:8443/ws", "ws://localhost:9/ws"])
+def test_the_origin_that_a_refusal_advises_is_one_that_is_accepted(kind: Kind, url: str) -> None:
+    def answer(request: Any) -> Any:
+        library = httpx if isinstance(request, httpx.Request) else httpx2
+        return library.Response(200, text=request.headers["authorization"])
+
+    library = httpx if "httpx2" not in kind.name else httpx2
+    options = {"transport": library.MockTransport(answer)}
+    session = Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
+    with pytest.raises(OriginNotAllowed) as caught:
+        kind.run(session, lambda send: send("GET", url), **options)
+    [advised] = re.findall(r"origins=\['([^']+)'\]", str(caught.value))
+    wider = Session(lambda tokens: tokens, tokens=Tokens("a", "r"), origins=[advised])
+    assert kind.run(wider, lambda send: send("GET", url), **options).text == "Bearer a"
 
 
 def test_plain_http_is_for_loopback_and_for_those_who_consent(caplog: pytest.LogCaptureFixture) -> None:

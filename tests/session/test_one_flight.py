@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -293,3 +294,12 @@ def test_refresh_as_an_action_refreshes_a_fresh_token() -> None:
     session.store.dispatch(Refresh(session="another"))
     time.advance(1)
     assert refresher.posts == 1
+
+
+@pytest.mark.parametrize(("named", "scope"), [(None, "read"), ("write", "write")])
+@pytest.mark.parametrize("as_tokens", [True, False], ids=["a pair", "an answer"])
+def test_a_refresh_that_names_no_scope_keeps_it(named: str | None, scope: str, as_tokens: bool) -> None:
+    """RFC 6749 section 6."""
+    answer: Any = Tokens("new", "r2", scope=named) if as_tokens else {"access": "new", "scope": named}
+    with Session(lambda _: answer, tokens=Tokens("old", "r1", scope="read"), time=VirtualTime()) as session:
+        assert session.replace().run().scope == scope

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from token_kit import T0, after, make_jwt, received
@@ -76,6 +77,16 @@ def test_an_answer_without_a_refresh_token_keeps_the_one_we_had() -> None:
     tokens = Tokens.from_response({"access": "a2"}, received=after(10), keep=spent)
     assert (tokens.access, tokens.refresh) == ("a2", "r1")
     assert tokens.refresh_remaining(after(10)) == 90
+
+
+@pytest.mark.parametrize(
+    ("answer", "scope"), [({}, "read"), ({"scope": None}, "read"), ({"scope": "write"}, "write"), ({"scope": ""}, "")]
+)
+def test_an_answer_that_names_no_scope_keeps_the_one_we_had(answer: dict[str, Any], scope: str) -> None:
+    """RFC 6749 section 6."""
+    spent = received({"access": "a1", "refresh": "r1", "scope": "read"})
+    assert Tokens.from_response({"access": "a2", **answer}, received=T0, keep=spent).scope == scope
+    assert Tokens.from_response({"access": "a2", **answer}, received=T0).scope == answer.get("scope")
 
 
 def test_an_answer_with_a_refresh_token_replaces_the_one_we_had() -> None:

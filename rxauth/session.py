@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, Unpack, cast
 
 from reactivex import Observable
 
@@ -29,7 +29,7 @@ from rxauth.refresh import let_it_end
 from rxauth.refreshers.protocol import Refresher, call
 from rxauth.resume import Resumption, begin_with, resume
 from rxauth.runtime import LINGER, Runtime, running_loop
-from rxauth.settings import Settings
+from rxauth.settings import Settings, SettingsOptions
 from rxauth.shown import Shown
 from rxauth.single import Single
 from rxauth.slices import all_sessions, check_slice, move_in
@@ -80,7 +80,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
         name: str = "default",
         store: Store[S] | None = None,
         select: Callable[[S], AuthState] | None = None,
-        **settings: float | None,
+        **settings: Unpack[SettingsOptions],
     ) -> None:
         if not callable(refresh):
             raise TypeError(f"refresh must be simplejwt(...), oauth2(...) or a function, got {type(refresh).__name__}")

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from rxauth.state import Windows
 
 #: Between two tries to save, or to remove, what must not be given up, in seconds.
 LONGEST_PAUSE = 5.0
+
+
+class SettingsOptions(TypedDict, total=False):
+    """The fields of `Settings` as keywords, so that editors complete them and type checkers know them."""
+
+    leeway: float | None
+    refresh_ahead: float | None
+    deadline: float
+    listen: float
+    tries: int
+    backoff: float
+    cool_down: float
+    max_cool_down: float
+    max_retry_after: float
+    pause: float
+    excess: int
+    excess_window: float
+    save_timeout: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +57,11 @@ class Settings:
     save_timeout: float = 2.0
 
     @classmethod
-    def of(cls, **given: float | None) -> Self:
+    def of(cls, **given: Unpack[SettingsOptions]) -> Self:
         """Check what a user gave. Raises TypeError for an unknown name, ValueError for a number out of range."""
         names = [field.name for field in fields(cls)]
-        for name, value in given.items():
+        values: dict[str, Any] = {**given}
+        for name, value in values.items():
             if name not in names:
                 raise TypeError(f"Session() has no keyword {name!r}; its numbers are {', '.join(names)}")
             if value is not None and not (_is_number(value) and (value >= 0 or name == "leeway")):
@@ -54,7 +73,6 @@ class Settings:
                 raise ValueError(f"{name} must be a whole number; got {value!r}")
             if name in _LEAST and value == 0:
                 raise ValueError(f"{name} must be 1 or more: {_LEAST[name]}")
-        values: dict[str, Any] = given
         return cls(**values)
 
     @property

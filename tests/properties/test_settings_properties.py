@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rxauth import Session
-from rxauth.settings import Settings
+from rxauth.settings import Settings, SettingsOptions
 
 DEFAULT = Settings()
 NAMES = st.sampled_from(sorted(name for name in Settings.__slots__))
@@ -24,6 +24,16 @@ RETRY_AFTER = st.none() | st.floats() | st.floats(0, 1e5)
 SECONDS = st.floats(0, 1e6, allow_subnormal=False)
 COUNTS = dict.fromkeys(("tries", "excess"), st.integers(1, 1000))
 CHANCE = st.floats(0, 1)
+
+
+def test_the_keywords_that_type_checkers_know_are_the_settings() -> None:
+    assert get_type_hints(SettingsOptions) == get_type_hints(Settings)
+    assert SettingsOptions.__required_keys__ == frozenset()
+
+
+def test_every_setting_is_described_once() -> None:
+    for name in Settings.__slots__:
+        assert (Settings.__doc__ or "").count(f"`{name}`") == 1, name
 
 
 @given(name=NAMES.filter(lambda name: name != "leeway"), value=BAD)

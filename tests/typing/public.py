@@ -98,6 +98,10 @@ assert_type(session.sign_in({"access": "a"}), Single[Tokens])
 assert_type(store.actions.pipe(of_type(SessionEnded)), Observable[SessionEnded])
 assert_type(session.fresh().pipe(share_replayed()), Observable[Tokens])
 
+Session(refreshed, leeway=10, refresh_ahead=None, deadline=20, tries=1, excess_window=0.5)
+Session(refreshed, leewya=10)  # type: ignore[call-arg]
+Session(refreshed, tries="3")  # type: ignore[arg-type]
+
 client = httpx.Client(auth=BearerAuth(alone))
 async_client = httpx.AsyncClient(auth=BearerAuth(session), base_url="https://api.example.com")
 store.add_epic(api_epic(async_client, session), api_epic(client, session, policy="latest"))

@@ -17,7 +17,7 @@
     ├── OriginNotAllowed         the token would have gone to somebody else, or in the clear
     ├── NotReplayable            a 401 whose request body can not be sent a second time
     ├── WouldDeadlock            a blocking wait on the thread that must do the work
-    ├── InvalidTokens            a token answer, or a token, of the wrong shape
+    ├── InvalidTokens            a token answer, or a token, of the wrong shape: also UnsendableTokens
     ├── StorageError             a token storage can not be used: InvalidRecord, ForeignRecord, UnsafeStorage,
     │                            and SectionLost
     ├── TooManySessions          `Sessions` is full, and none of them can be closed without losing its tokens
@@ -191,6 +191,10 @@ class WouldDeadlock(RxAuthError, RuntimeError):
 
 class InvalidTokens(RxAuthError, ValueError):
     """Tokens, or a token endpoint's answer, of a shape that can not be used."""
+
+
+class UnsendableTokens(InvalidTokens):
+    """The answer's `token_type` is one that a header alone cannot carry (RFC 6749 section 7.1), such as DPoP."""
 
 
 class InvalidRecording(RxAuthError):

@@ -145,7 +145,7 @@ class Gatekeeper(Outcomes[S]):
             return self._look_elsewhere(auth, now) if asks else (None, refusal(auth))
         if began is not None and not self.counts(began):
             return None, SessionChanged("another user signed in since this call began, so it was not sent in his name")
-        refused = rejected is not None and rejected.generation == tokens.generation
+        refused = rejected is not None and _is_refused(tokens, rejected)
         if refused or force:
             decision = "unavailable" if is_cooling(auth, now) else "refresh"
         else:
@@ -293,6 +293,11 @@ class Gatekeeper(Outcomes[S]):
         self._unpublished = None
         self._steps.append(self.store.notify)
         return True
+
+
+def _is_refused(tokens: Tokens, rejected: Tokens) -> bool:
+    """Is it this pair that the API refused? One that a caller made by hand has no number, so its text is compared."""
+    return rejected.generation == tokens.generation if rejected.generation else rejected.access == tokens.access
 
 
 def _failed(started: RefreshStarted, error: RefreshUnavailable) -> RefreshFailed:

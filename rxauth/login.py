@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from rxauth.actions import SignedIn, SignInFailed
-from rxauth.errors import LoginFailed, RxAuthError
+from rxauth.errors import LoginFailed, RefreshMisconfigured, RxAuthError
 from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage, still
 from rxauth.refreshers.answers import failure_of
@@ -126,11 +126,12 @@ class LoginRun:
         failure = failure_of(error)
         known = isinstance(error, TimeoutError) or failure.kind != "crashed"
         text = str(error) if isinstance(error, TimeoutError) else str(failure.error)
+        passes = failure.kind in ("transient", "in_doubt") and not isinstance(failure.error, RefreshMisconfigured)
         failed = LoginFailed(
             f"the login failed: {text}"
             if known
             else f"the login failed: {type(error).__name__} in the refresher's login",
-            transient=failure.kind in ("transient", "in_doubt") or isinstance(error, TimeoutError),
+            transient=passes or isinstance(error, TimeoutError),
             status_code=getattr(failure.error, "status_code", None),
         )
         failed.__cause__ = failure.error.__cause__ or failure.error

@@ -16,10 +16,10 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.errors import RefreshTimeout, RefreshUnavailable, RxAuthError, SessionExpired
+from rxauth.errors import RefreshMisconfigured, RefreshTimeout, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.flight import Flight
 from rxauth.refreshers.answers import Failure, failure_of
-from rxauth.refreshers.protocol import Refresher, call, tokens_of
+from rxauth.refreshers.protocol import Refresher, call, rotates, tokens_of
 from rxauth.runtime import Instant, Pending, Runtime
 from rxauth.settings import Settings
 from rxauth.single import working
@@ -83,6 +83,8 @@ class RefreshRun:
         self._spent = spent
         self._refused = refused
         self._tries = 1 if probe else host.settings.tries
+        #: Does a post spend the refresh token? If it does not, a try without an answer is repeated like any other.
+        self._rotates = rotates(host.refresher)
         #: Did somebody begin to spend this pair, whose answer is not known?
         self._doubted = False
 
@@ -114,6 +116,8 @@ class RefreshRun:
             if isinstance(outcome, Tokens):
                 self._land(outcome)
                 return
+            if outcome.kind == "in_doubt" and not self._rotates:
+                outcome = replace(outcome, kind="transient", repeat=True)
             if late and outcome.kind != "final":
                 return  # whoever asked has been told, and a failure that comes late says nothing new
             pause = host.settings.pause_before(number + 1, outcome.retry_after, runtime.chance())
@@ -200,24 +204,29 @@ class RefreshRun:
             self._end(failure)
             return
         error = failure.error.again()
-        wait = {
-            "crashed": None,
-            "misconfigured": host.settings.pause,
-        }.get(
-            failure.kind, host.settings.cool_down_after(host.auth.failures, failure.retry_after, host.runtime.chance())
-        )
+        wait: float | None
+        if failure.kind == "crashed":
+            wait = None
+        elif isinstance(error, RefreshMisconfigured):
+            wait = host.settings.pause
+        else:
+            wait = host.settings.cool_down_after(host.auth.failures, failure.retry_after, host.runtime.chance())
         retry_at = None if wait is None else Instant(now.wall + wait, now.mono + wait)
         self._give_up(error, retry_at, in_doubt=failure.kind == "in_doubt")
 
     def _time_out(self) -> None:
-        host, now = self._host, self._host.runtime.now()
-        listen = host.settings.listen
-        error = RefreshTimeout(
-            f"the token endpoint did not answer in {host.settings.deadline:g} s; its answer still counts if it comes, "
-            f"and nobody posts for another {listen:g} s",
-            cause="in_doubt",
-        )
-        self._give_up(error, Instant(now.wall + listen, now.mono + listen), in_doubt=True)
+        host, now, what = self._host, self._host.runtime.now(), "the token endpoint did not answer"
+        if not self._rotates:
+            wait = host.settings.cool_down_after(host.auth.failures, None, host.runtime.chance())
+            error = RefreshTimeout(f"{what} in {host.settings.deadline:g} s", cause="no answer")
+        else:
+            wait = host.settings.listen
+            error = RefreshTimeout(
+                f"{what} in {host.settings.deadline:g} s; its answer still counts if it comes, and nobody posts for "
+                f"another {wait:g} s",
+                cause="in_doubt",
+            )
+        self._give_up(error, Instant(now.wall + wait, now.mono + wait), in_doubt=self._rotates)
 
     def _listen(self, pending: Pending[Any]) -> None:
         """Wait for an answer that is late: it counts, however late, while this pair is the current one."""

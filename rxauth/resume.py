@@ -10,6 +10,7 @@ from rxauth.actions import RefreshFailed, SignInFailed
 from rxauth.errors import RefreshUnavailable, StorageError
 from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage, still
+from rxauth.refreshers.protocol import rotates
 from rxauth.runtime import LINGER
 from rxauth.storage.protocol import Record
 from rxauth.tokens import Tokens
@@ -107,7 +108,7 @@ def _pair_in(record: Record | None) -> Tokens | None:
 def _adopt(host: Host, tokens: Tokens, record: Record) -> None:
     """The pair is what is stored; and in doubt, if somebody began to spend it and did not say what came of it."""
     host.storage.adopt(tokens, record)
-    if record.spending is None:
+    if record.spending is None or not rotates(host.refresher):
         return
     now = host.runtime.now()
     error, retry_at = doubt(record, now, host.settings.listen)

@@ -138,9 +138,9 @@ class Session(Shown, Closing, Gatekeeper[S]):
     def replace(self, rejected: Tokens | None = None, *, response: Any = None) -> Single[Tokens]:
         """The server refused `rejected` (None: the current tokens): emits the tokens to try instead.
 
-        When `rejected` are not the current tokens any more (by generation, not by text), these are the current ones,
-        without a refresh. Errors: those of `fresh()`, with the refusal as `.response`; `SessionChanged` when the
-        current tokens are another user's.
+        When `rejected` are not the current tokens any more (by generation; by text for `Tokens(access)` made by hand,
+        which have none), these are the current ones, without a refresh. Errors: those of `fresh()`, with the refusal as
+        `.response`; `SessionChanged` when the current tokens are another user's.
         """
         if rejected is not None and not isinstance(rejected, Tokens):
             raise TypeError(f"replace() takes the Tokens that were refused, got {type(rejected).__name__}")

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 
 import jwt
 
-from rxauth.errors import InvalidTokens
+from rxauth.errors import InvalidTokens, UnsendableTokens
 from rxauth.frames import concealed
 from rxauth.names import ACCESS_TOKEN, REFRESH_TOKEN, SIMPLEJWT_ACCESS, SIMPLEJWT_REFRESH
 from rxauth.runtime import Instant, current_runtime
@@ -109,11 +109,13 @@ class Tokens(Shown):
         The access token's life is the expiry field; else `exp - iat` of the JWT; else its `exp`, corrected by as much
         of the two clocks' difference as `Date` proves; else unknown. An expiry of 0 or less means "already stale".
 
-        Raises `InvalidTokens` when there is no usable access token in it.
+        Raises `InvalidTokens` when there is no usable access token in it, `UnsendableTokens` when its `token_type` asks
+        for more than a header: DPoP (RFC 9449), PoP, MAC, or `N_A` (RFC 8693 section 2.2.1). Others count as bearer.
         """
         names = fields or TokenFields()
         now = received or current_runtime().now()
         body = _dig(answer, names.under)
+        _check_type(body.get("token_type"))
         access = _pick(body, names.access_key, (ACCESS_TOKEN, SIMPLEJWT_ACCESS))
         if access is None:
             raise InvalidTokens(
@@ -279,6 +281,18 @@ def _pick(body: Mapping[str, Any], name: str | None, usual: tuple[str, ...]) -> 
         if body.get(key) is not None:
             return body[key]
     return None
+
+
+#: RFC 9449, RFC 9200, the drafts of MAC and Hawk, and RFC 8693 section 2.2.1, where it is no access token at all.
+_UNSENDABLE = {"dpop", "pop", "mac", "hawk", "n_a"}
+
+
+def _check_type(token_type: object) -> None:
+    if isinstance(token_type, str) and token_type.strip().lower() in _UNSENDABLE:
+        raise UnsendableTokens(
+            f"its token_type is {token_type.strip()}, and rxauth sends an access token as it is, without a proof of a "
+            "key; have the server issue bearer tokens to this client"
+        )
 
 
 def _check_number(name: str, value: object) -> None:

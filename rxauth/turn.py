@@ -122,7 +122,8 @@ class SharedRefreshRun(RefreshRun):
 
     def _is_in_doubt(self, record: Record | None) -> bool:
         """Has somebody begun to spend this pair, and not said what came of it? Then there is a single try."""
-        if record is None or record.spending is None or self._host.storage.is_behind(self._spent):
+        is_spent = record is not None and record.spending is not None and self._rotates
+        if not is_spent or self._host.storage.is_behind(self._spent):
             return False
         self._doubted, self._tries = True, 1
         return True
@@ -140,6 +141,10 @@ class SharedRefreshRun(RefreshRun):
     def _listen(self, pending: Pending[Any]) -> None:
         """Nobody else posts meanwhile: the journal says until when, and instead of waiting for us they read it."""
         host, runtime = self._host, self._host.runtime
+        if not self._rotates:
+            self._leave()
+            super()._listen(pending)
+            return
         until = runtime.now().wall + host.settings.listen
         # Also when somebody else has signed in here: the others, who do not know it yet, would spend that pair again.
         while host.storage.note_waiting(self._spent, until) is not None:

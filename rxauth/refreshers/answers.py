@@ -18,6 +18,7 @@ from rxauth.errors import (
     RefreshUnavailable,
     RxAuthError,
     SessionExpired,
+    UnsendableTokens,
 )
 from rxauth.frames import own_frames, without_frames
 from rxauth.runtime import current_runtime
@@ -47,14 +48,42 @@ _FINAL_CODES = {
     "consent_required",
 }
 _CLIENT_CODES = {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"}
-#: RFC 6749 section 4.1.2.1 and RFC 8628 section 3.5, where a status of 5xx or 429 would say the same.
+#: RFC 6749 section 4.1.2.1, RFC 8628 section 3.5, and what other servers say, where a status of 5xx or 429 would say
+#: the same; compared without regard to how its words are joined, and without `Exception` at its end.
 _PASSING_CODES = {
-    "authorization_pending",
-    "temporarily_unavailable",
-    "server_error",
-    "slow_down",
-    "rate_limit_exceeded",
-    "too_many_requests",
+    "authorizationpending",
+    "temporarilyunavailable",
+    "servererror",
+    "slowdown",
+    "ratelimited",
+    "ratelimitexceeded",
+    "toomanyrequests",
+    "throttled",
+    "throttling",
+    "tryagain",
+    "tryagainlater",
+    "unavailable",
+    "serviceunavailable",
+    "serverunavailable",
+    "overloaded",
+    "serveroverloaded",
+    "serverbusy",
+    "internal",
+    "internalerror",
+    "internalfailure",
+    "internalservererror",
+    "internalserviceerror",
+    "internalservicefailure",
+    "serverfailure",
+    "serviceerror",
+    "backenderror",
+    "databaseerror",
+    "unknownerror",
+    "unexpectederror",
+    "timeout",
+    "requesttimeout",
+    "gatewaytimeout",
+    "badgateway",
 }
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAMES_THE_TOKEN = re.compile(r"(?<!csrf )(?<!xsrf )\btoken\b", re.IGNORECASE)
@@ -106,7 +135,7 @@ def judge(response: Any, final: Final = ()) -> None:
         odd = "an unexpected status: check the address, and what stands between here and there"
         raise RefreshMisconfigured(f"{what}, {moved if status in _REDIRECTS else odd}", status_code=status)
     retry_after = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
-    if status in (408, 425, 429) or status >= 500 or codes & _PASSING_CODES:
+    if status in (408, 425, 429) or status >= 500 or _passes(codes):
         raise RefreshUnavailable(what, cause=f"status {status}", status_code=status, retry_after=retry_after)
     has_own_code = any(_OWN_CODE.fullmatch(code) for code in codes)
     speaks_of_token = isinstance(body, dict) and any(_NAMES_THE_TOKEN.search(text) for text in _texts(body))
@@ -145,7 +174,7 @@ def judge_login(response: Any) -> None:
         if status in (404, 405) and not clients:
             what = f"there is no login at this address (status {answered}): check the address, and login_path="
             raise RefreshMisconfigured(what, status_code=status) from None
-        if clients or codes & _PASSING_CODES or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
+        if clients or _passes(codes) or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
             raise
         refused = RefreshRefused(f"the server refused the credentials ({answered})", status_code=status)
         raise refused from None
@@ -170,6 +199,8 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("misconfigured", error)
     if isinstance(error, RefreshUnavailable):
         return Failure("transient", error, error.repeat, error.retry_after)
+    if isinstance(error, UnsendableTokens):
+        return Failure("in_doubt", _caused(RefreshMisconfigured(f"the tokens cannot be sent: {error}"), error))
     if isinstance(error, InvalidTokens):
         # The server was content, so it may have spent the refresh token, and a second try would be a reuse.
         unusable = RefreshUnavailable(f"the refresh brought nothing usable: {error}", cause="unusable answer")
@@ -255,6 +286,10 @@ def _codes(body: Any, depth: int = 3) -> Iterator[str]:
             yield value.strip().lower()
         elif isinstance(value, Mapping) and name == "error":
             yield from _codes(value, depth - 1)
+
+
+def _passes(codes: Collection[str]) -> bool:
+    return any(re.sub("[^a-z0-9]", "", code).removesuffix("exception") in _PASSING_CODES for code in codes)
 
 
 def _said(codes: Collection[str]) -> str:

@@ -23,6 +23,13 @@ def as_final(final: Any) -> Final:
     return tuple(statuses)
 
 
+def as_bool(name: str, value: Any) -> bool:
+    """The value. Raises TypeError for what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r:.80}")
+    return value
+
+
 def as_url(url: Any) -> str:
     """An absolute URL as text, an `httpx.URL` too. Raises ValueError for one that is not absolute, else TypeError."""
     if not isinstance(url, str) and not hasattr(url, "raw_path"):

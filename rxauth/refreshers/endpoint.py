@@ -14,7 +14,7 @@ from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshUnavailabl
 from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
-from rxauth.refreshers.checks import as_final, check_credentials, check_texts, check_transport
+from rxauth.refreshers.checks import as_bool, as_final, check_credentials, check_texts, check_transport
 from rxauth.refreshers.reading import READ_TIMEOUT, plain, read, set_cookie
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
@@ -33,6 +33,9 @@ class EndpointOptions(TypedDict, total=False):
       answer and in which unit it states their life; see `rxauth.tokens.TokenFields`.
     * `final`: answers that end the sign-in beside those that say so: statuses (`final=[401]`), or a function of the
       response.
+    * `rotates=False`: a refresh does not spend the refresh token, so a post without an answer is repeated, within the
+      session's tries, and is not in doubt. Only for a server that is known to keep its refresh tokens: with one that
+      rotates them, the repeat ends the sign-in.
     * `credentials`: what `login()` uses when it is called without any, as a mapping or a function that returns one
       (`{}` for OAuth 2 client credentials); with them, the session signs in again by itself where it has no refresh
       token.
@@ -49,6 +52,7 @@ class EndpointOptions(TypedDict, total=False):
     refresh_expires_key: str | None
     expiry: Expiry
     final: Final | None
+    rotates: bool
     credentials: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
     headers: Mapping[str, str]
     transport: httpx.BaseTransport | None
@@ -88,6 +92,7 @@ class Endpoint:
         )
         self.final = as_final(options.get("final"))
         self._as_form = (self.send if self.send in ("form", "json") else send) == "form"
+        self.rotates = as_bool("rotates", options.get("rotates", True))
         self.credentials = options.get("credentials")
         self.headers = dict(options.get("headers", {}))
         self.transport = options.get("transport")

@@ -80,6 +80,7 @@ class OAuth2:
         self.endpoint = without_password(token_url)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
+        self.rotates = self._endpoint.rotates
         #: How the server's answers are read.
         self.fields = self._endpoint.fields
 

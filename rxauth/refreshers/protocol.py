@@ -16,9 +16,15 @@ Answer: TypeAlias = Tokens | Mapping[str, Any]
 #: A function of the pair to spend, sync or async. It runs on a thread of the session's (an async one on a loop of its
 #: own there), so it needs an HTTP client of its own. It may have more to offer, as attributes:
 #: `login(**credentials) -> Answer`; `logout(tokens)`, which tells the server; `unattended`, true when `login()` needs
-#: nobody's credentials; `origins`, where its access tokens may go; `endpoint`, the one URL that may be sent the refresh
-#: tokens, which a storage keeps beside them.
+#: nobody's credentials; `rotates`, false when a refresh does not spend the refresh token, so that a repeat is safe;
+#: `origins`, where its access tokens may go; `endpoint`, the one URL that may be sent the refresh tokens, which a
+#: storage keeps beside them.
 Refresher: TypeAlias = Callable[[Tokens], Answer | Awaitable[Answer]]
+
+
+def rotates(refresher: Refresher) -> bool:
+    """May a post spend the refresh token? Then one without an answer leaves the pair in doubt."""
+    return getattr(refresher, "rotates", True) is not False
 
 
 def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

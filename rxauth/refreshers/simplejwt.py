@@ -50,6 +50,7 @@ class SimpleJWT:
         self.endpoint = without_password(self._refresh_url)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
+        self.rotates = self._endpoint.rotates
         #: How the server's answers are read.
         self.fields = self._endpoint.fields
 

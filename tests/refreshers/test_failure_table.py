@@ -105,6 +105,13 @@ REPEATED: list[tuple[int, Any]] = [
     (400, {"error": {"code": "rate_limit_exceeded", "message": "too many token requests"}}),
     (403, {"code": "too_many_requests"}),
     (422, {"code": "server_error"}),
+    (400, {"error": "internal_failure"}),
+    (400, {"error": "internal_failure", "error_description": "The token could not be stored."}),
+    (400, {"error": "Internal Server Error"}),
+    (401, {"code": "INTERNAL"}),
+    (400, {"error": "InternalErrorException"}),
+    (403, {"error": {"code": "service-unavailable"}}),
+    (400, {"error_code": "gateway_timeout"}),
 ]
 
 #: Transient, but asking again at once would bring the same.

@@ -122,7 +122,8 @@ class RefreshFailed(RefreshEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(RefreshEvent):
-    """The server ended the sign-in: show the login page. `cause` is the `SessionExpired` that every call gets."""
+    """The server ended the sign-in, here or in another process on the same storage: show the login page. `cause` is the
+    `SessionExpired` that every call gets."""
 
     cause: Exception
 

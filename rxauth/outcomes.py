@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -47,6 +48,8 @@ from rxauth.tokens import Tokens
 #: The state of the store; the one that a session makes for itself holds an `AuthState` alone.
 S = TypeVar("S", default=AuthState)
 
+log = logging.getLogger("rxauth")
+
 #: What a caller gets at once.
 Outcome = tuple[Tokens | None, RxAuthError | None]
 
@@ -81,6 +84,8 @@ class Outcomes(Generic[S]):
         self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
         self._inherited = ""
         self._continuity = Continuity()
+        #: The sign-in that was ended in another process.
+        self._left_elsewhere = ""
         self.renew()
 
     def renew(self) -> None:
@@ -179,7 +184,8 @@ class Outcomes(Generic[S]):
         if auth.sign_in in ("", sign_in):
             if auth.tokens is None and isinstance(auth.error, SessionExpired):
                 return auth.error.again()
-            return NotSignedIn("signed out while this call waited")
+            elsewhere = sign_in == self._left_elsewhere != ""
+            return NotSignedIn(f"signed out {'in another process' if elsewhere else 'while this call waited'}")
         return SessionChanged("another user signed in while this call waited, so it was not sent")
 
     def counts(self, began: str) -> bool:
@@ -201,18 +207,24 @@ class Outcomes(Generic[S]):
         if before.tokens is not None and is_same_account(before.tokens, tokens):
             self._continuity.follow(before.sign_in, tokens.sign_in)
 
-    def leave(self, sign_in: str) -> None:
-        """That sign-in was ended in another process. A login that is under way here goes on."""
+    def leave(self, sign_in: str, cause: SessionExpired | None) -> None:
+        """That sign-in was ended in another process: by the server, for this cause, or by a logout. A login that is
+        under way here goes on."""
         with self._lock:
             auth, at = self.auth, self.runtime.now()
             if auth.sign_in != sign_in:
                 return
-            if auth.pending:
-                cause = SessionExpired("signed out in another process", cause="signed out elsewhere")
-                over = SessionEnded(session=self.name, sign_in=sign_in, generation=auth.generation, at=at, cause=cause)
-                self.store.commit(over)
-            else:
+            self._left_elsewhere = sign_in
+            if cause is None and not auth.pending:
                 self.store.commit(SignedOut(session=self.name, sign_in=sign_in, at=at))
+            else:
+                over = cause or SessionExpired("signed out in another process", cause="signed out elsewhere")
+                generation = auth.generation
+                self.store.commit(
+                    SessionEnded(session=self.name, sign_in=sign_in, generation=generation, at=at, cause=over)
+                )
+        if cause is not None:
+            log.warning("rxauth: session %r: %s", self.name, cause)
         self.notify()
 
     def enter(self, tokens: Tokens) -> bool:

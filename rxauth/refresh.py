@@ -65,7 +65,7 @@ class Host(Protocol):
 
     def notify(self) -> None: ...
 
-    def leave(self, sign_in: str) -> None: ...
+    def leave(self, sign_in: str, cause: SessionExpired | None) -> None: ...
 
     def enter(self, tokens: Tokens) -> bool: ...
 
@@ -258,7 +258,7 @@ class RefreshRun:
         expired.__cause__ = cause
         log.warning("rxauth: session %r: the sign-in is over: %s", host.name, expired)
         if host.conclude(SessionEnded(**self._about(), cause=expired), self._flight):
-            host.storage.clear(spent.sign_in, host.present)
+            host.storage.clear(spent.sign_in, host.present, cause=expired)
             self._flight.land(error=expired)
         else:
             value, error = host.instead(spent.sign_in)

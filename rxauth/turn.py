@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from rxauth.actions import TokensRefreshed
-from rxauth.errors import RefreshUnavailable, SectionLost
+from rxauth.errors import RefreshUnavailable, SectionLost, SessionExpired
 from rxauth.explain import clock
 from rxauth.flight import Flight
 from rxauth.refresh import Host, RefreshRun, next_generation, note_storage, still
@@ -291,10 +291,19 @@ def _write_back(host: Host, tokens: Tokens) -> None:
         host.storage.leave(section)
 
 
+def _cause(record: Record) -> SessionExpired | None:
+    """Why the server ended the sign-in of this tombstone, as another process has learnt; None for a logout."""
+    if not record.cause:
+        return None
+    return SessionExpired(
+        f"the sign-in ended in another process: {record.cause}", cause=record.cause, status_code=record.status_code
+    )
+
+
 def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -> bool:
     """Take over what another process did to the sign-in of `spent`; False when that is nothing.
 
-    A later pair is published without a post, a tombstone signs out here as well, another sign-in is a user switch.
+    A later pair is published without a post, a tombstone ends the sign-in here, too, another sign-in is a user switch.
     """
     record = news.record
     match news.kind:
@@ -315,7 +324,8 @@ def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -
                     host.pass_on(flight, spent.sign_in)
             host.notify()
         case "over":
-            host.leave(spent.sign_in)
+            assert record is not None
+            host.leave(spent.sign_in, _cause(record))
         case "other":
             assert record is not None
             assert record.tokens is not None

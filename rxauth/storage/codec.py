@@ -3,7 +3,8 @@
     {"rxauth": 1, "sign_in": "…", "generation": 7, "access": "…", "refresh": "…", "expires_at": 1900000000.0,
      "refresh_expires_at": null, "life": 300.0, "scope": null, "account": "", "endpoint": "", "spending": null}
 
-`rxauth` is the version of this form. A tombstone has no token and nothing about one. The times are seconds since the
+`rxauth` is the version of this form. A tombstone has no token and nothing about one, and may have `cause` and
+`status_code`: why the server ended the sign-in. The times are seconds since the
 epoch on the clock that all who share the place have: this machine's for a file and a keyring, the server's for Redis.
 They come from the life that the token endpoint stated (see `Tokens`), so that its own clock does not matter. What else
 stands in an object of version 1 is ignored: a later release may add a field that this one can do without, else it
@@ -40,6 +41,8 @@ def dumps(record: Record) -> str:
             "scope": tokens.scope,
         }
     fields |= {"account": record.account, "endpoint": record.endpoint, "spending": record.spending}
+    optional = {"cause": record.cause, "status_code": record.status_code}
+    fields |= {name: value for name, value in optional.items() if value not in ("", None)}
     return json.dumps(fields, allow_nan=False)
 
 
@@ -64,6 +67,8 @@ def loads(text: str, where: str) -> Record:
         fields.text("account", ""),
         fields.text("endpoint", ""),
         fields.number("spending"),
+        fields.text("cause", ""),
+        fields.integer_or_none("status_code"),
     )
 
 
@@ -93,6 +98,9 @@ class _Fields:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong(name, "a whole number", value)
         return value
+
+    def integer_or_none(self, name: str) -> int | None:
+        return None if self._found.get(name) is None else self.integer(name)
 
     def number(self, name: str) -> float | None:
         value = self._found.get(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, NamedTuple, TypeVar
 
-from rxauth.errors import StorageError
+from rxauth.errors import SessionExpired, StorageError
 from rxauth.runtime import Latch, Pending, Runtime
 from rxauth.storage.memory import MemoryStorage
 from rxauth.storage.owner import account_of, check_endpoint
@@ -198,27 +198,44 @@ class GuardedStorage:
         return None
 
     def clear(
-        self, sign_in: str, keep: Callable[[], Collection[str]] | None = None, *, again: bool = False
+        self,
+        sign_in: str,
+        keep: Callable[[], Collection[str]] | None = None,
+        *,
+        cause: SessionExpired | None = None,
+        again: bool = False,
     ) -> Exception | None:
         """Remove the sign-in's record. Returns the error, if it failed, which is logged but for a try `again`.
+
+        `cause` is why the server ended the sign-in: those who share the storage are told.
 
         With `keep`, also what is stored of an earlier sign-in, whose place this one's pair could not take because its
         save failed: else the next start would sign in whoever was there before. `keep` are those that stay.
         """
         with self._turn():
-            stored = self._stored
+            stored, ended = self._stored, sign_in
             if keep is not None and stored is not None and stored[0] not in keep():
                 sign_in = stored[0]
             if stored is not None and stored[0] == sign_in:
                 self._stored = self._holds = None
             try:
-                self._ordered(lambda: self._storage.clear(sign_in))
+                if cause is None or stored is None or stored[0] != ended or not self._bury(stored, cause):
+                    self._ordered(lambda: self._storage.clear(sign_in))
             except Exception as error:
                 if not again:
                     what = f"{type(error).__name__}{why(error)}"
                     log.error("rxauth: the tokens of a session that is over are still stored: %s", what)
                 return error
             return None
+
+    def _bury(self, stored: Key, cause: SessionExpired) -> bool:
+        """Put a tombstone that says why in the place of this pair. False when that is not what is stored."""
+        if not self.is_exclusive:
+            return False  # nobody else reads it
+        # A refresher of the user's may have raised it, with anything as its cause.
+        status = cause.status_code if type(cause.status_code) is int else None
+        over = Record(*stored, None, endpoint=self._endpoint, cause=str(cause.cause or "refused"), status_code=status)
+        return self._ordered(lambda: self._storage.save(over, stored))
 
     @contextmanager
     def keeping(self) -> Iterator[None]:

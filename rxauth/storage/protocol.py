@@ -21,6 +21,9 @@ class Record:
     `account` and `endpoint` say whose tokens these are and where they are refreshed. `spending` is the journal: since
     when, in seconds since the epoch, somebody has been spending this pair's refresh token. It stands there before the
     post, and whoever finds it after a crash knows that the pair is in doubt.
+
+    `cause` and `status_code` are those of the `SessionExpired` with which the server ended the sign-in, in a tombstone;
+    a tombstone without a cause is a logout.
     """
 
     sign_in: str
@@ -29,6 +32,8 @@ class Record:
     account: str = ""
     endpoint: str = ""
     spending: float | None = None
+    cause: str = ""
+    status_code: int | None = None
 
     @property
     def key(self) -> Key:
@@ -71,7 +76,7 @@ class TokenStorage(Protocol):
 
     def save(self, record: Record, replaces: Key | None = None) -> bool:
         """Store the record and return true, unless `replaces` is given and anything but that pair is stored: another
-        one, nothing, or a tombstone, also of this sign-in (compare-and-set)."""
+        one, nothing, or a tombstone, also of this sign-in (compare-and-set). The record may be a tombstone itself."""
 
     def clear(self, sign_in: str) -> None:
         """Remove the record if it is this sign-in's."""

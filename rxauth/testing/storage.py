@@ -25,7 +25,7 @@ from functools import partial
 from typing import TypeVar
 
 from rxauth.runtime import Pending, Runtime
-from rxauth.storage.protocol import SharedStorage, WatchedStorage
+from rxauth.storage.protocol import Record, SharedStorage, WatchedStorage
 from rxauth.testing.token_storage import (
     MINE,
     SECRET,
@@ -66,6 +66,20 @@ class StorageConformance(TokenStorageConformance):
         promise(not other.save(record(4), (MINE, 3)), "a tombstone can not be replaced as if it were the pair")
         promise(other.save(record(1, THEIRS)), "a new sign-in takes the place of a tombstone")
         self.holds(record(1, THEIRS))
+
+    def test_a_tombstone_that_says_why_takes_the_place_of_its_pair_only(self) -> None:
+        mine, other = self.make(), self.make()
+        over = Record(MINE, 3, None, "mary", "https://auth.example.com/token", cause="refused", status_code=401)
+        promise(
+            not mine.save(over, (MINE, 3)), "save(replaces=...) of a tombstone returns false when nothing is stored"
+        )
+        mine.save(record(4))
+        promise(not mine.save(over, (MINE, 3)), "save(replaces=...) of a tombstone leaves another pair alone")
+        mine.save(record(3))
+        promise(mine.save(over, (MINE, 3)), "save() stores a tombstone in the place of its pair")
+        self.holds(over)
+        other.clear(MINE)
+        promise(other.load() == over, "clear() leaves a tombstone as it is")
 
     def test_of_many_that_replace_one_pair_one_does(self) -> None:
         self.make().save(record(1))

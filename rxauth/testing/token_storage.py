@@ -155,5 +155,5 @@ def is_over(found: Record | None) -> bool:
 def _parts(record: Record) -> dict[str, object]:
     """All that must come back, by name. What a session notes in its own tokens is not stored."""
     kept = ("access", "refresh", "expires_at", "refresh_expires_at", "scope", "life")
-    own = ("sign_in", "generation", "account", "endpoint", "spending")
+    own = ("sign_in", "generation", "account", "endpoint", "spending", "cause", "status_code")
     return {name: getattr(record.tokens, name, None) for name in kept} | {name: getattr(record, name) for name in own}

@@ -54,7 +54,7 @@ class Shelf:
     def catch_up(self, tokens: Tokens, wanted: Callable[[], bool]) -> Exception | None:
         return None
 
-    def clear(self, sign_in: str, present: object = None) -> None:
+    def clear(self, sign_in: str, present: object = None, cause: object = None) -> None:
         pass
 
     def is_behind(self, tokens: Tokens) -> bool:

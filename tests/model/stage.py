@@ -97,7 +97,7 @@ class Stage(Gatekeeper[AuthState]):
         self._select, self._windows, self._closed = lambda auth: auth, settings.windows, False
         self._known_fresh, self._lock = (None, 0.0, 0.0), threading.Lock()
         self._inherited, self._continuity, self._reading = "", Continuity(), None
-        self._steps = deque()
+        self._left_elsewhere, self._steps = "", deque()
         self._unpublished = None
         self.world, self.answers = world, list[Answer]()
         self.left: int | None = None

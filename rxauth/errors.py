@@ -298,7 +298,8 @@ class InvalidState(StoreError, TypeError):
 
 
 class MissingSlice(StoreError, TypeError):
-    """The store's state has no `AuthState` where the session looks for it, or another session lives in that one."""
+    """The store's state has no `AuthState` where the session looks for it, its reducer does not handle the session's
+    events there, or another session lives in that one."""
 
 
 class NoApiEpic(StoreError, LookupError):

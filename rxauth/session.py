@@ -53,8 +53,9 @@ class Session(Shown, Closing, Gatekeeper[S]):
     who wait.
 
     `Session(refresh)` makes a store of its own; `Session(refresh, store=store, select=lambda app: app.auth)` lives in
-    yours, in the `AuthState` that `select` finds, and raises `MissingSlice` when there is none. The session keeps no
-    truth of its own: it dispatches events and reads that state.
+    yours, in the `AuthState` that `select` finds, and raises `MissingSlice` when there is none or the store's reducer
+    does not handle the session's events. The session keeps no truth of its own: it dispatches events and reads that
+    state.
 
     `tokens` is a pair that you already have. `origins` are the places, as `"https://host"`, that may be sent the access
     token, beside the refresher's. `storage` keeps the tokens between runs; it is read here, but on a running event loop
@@ -96,6 +97,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
         if not isinstance(clock, Runtime):
             raise TypeError(f"time must be a clock such as VirtualTime(), got {type(clock).__name__}")
         self.origins = Origins(getattr(refresh, "origins", ()), origins)
+        if store is not None or select is not None:
+            check_slice(store, select or _whole, name, clock.now())
         self._owns_store = store is None
         super().__init__(
             refresh,
@@ -106,7 +109,6 @@ class Session(Shown, Closing, Gatekeeper[S]):
             clock,
             numbers,
         )
-        check_slice(self.store, self._select, name)
         # First what may raise: what listens to the store stays there for as long as the store lives.
         given = None if tokens is None else self._checked(tokens)
         move_in(self)

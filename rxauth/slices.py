@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from rxauth.actions import SigningIn
 from rxauth.errors import MissingSlice
+from rxauth.runtime import Instant
 from rxauth.state import AuthState
 from rxauth.store import Store
 
@@ -39,23 +41,81 @@ def sessions_in(store: Store[Any]) -> list[Any]:
     return sorted((session for session in all_sessions() if session.store is store), key=lambda session: session.name)
 
 
-def check_slice(store: Store[Any], select: Callable[[Any], AuthState], name: str) -> None:
-    """Raise `MissingSlice` unless `select` finds the state of a session of this name, and no other lives in it."""
-    fix = "give the state a field `auth: AuthState = AuthState()` and say Session(..., select=lambda state: state.auth)"
-    try:
-        auth = select(store.state)
-    except Exception as error:
-        raise MissingSlice(f"select() failed on the store's state ({type(error).__name__}: {error}); {fix}") from None
-    if not isinstance(auth, AuthState):
-        raise MissingSlice(f"the session's slice of the store is {type(auth).__name__}, not AuthState; {fix}")
-    if auth.session != name:
+#: The sign-in of the event that asks whether a reducer handles a session's events.
+_PROBE = "probe"
+
+
+def check_slice(store: Store[Any] | None, select: Callable[[Any], AuthState], name: str, at: Instant) -> None:
+    """Raise `MissingSlice` unless `select` finds the state of a session of this name, no other one lives in it, and the
+    store's reducer handles its events."""
+    if store is None:
         raise MissingSlice(
-            f"the slice belongs to the session {auth.session!r}, and this one is {name!r}; "
-            f"start that slice with AuthState(session={name!r})"
+            "select= finds the session's slice in a store of yours; say Session(..., store=store) as well"
         )
+    if not isinstance(store, Store):
+        raise TypeError(f"store must be a Store, got {type(store).__name__}: Store(reducer, initial_state)")
+    found = _slice_in(lambda: store.state, select, name)
     if any(other.name == name and not other.is_closed for other in sessions_in(store)):
         # Each would refresh by itself, with one refresh token: the server would take that for theft.
         raise MissingSlice(
             f"the slice belongs to a session {name!r} that is open; close() that one first, or give this one a slice "
             "and a name of its own"
         )
+    # An event without a secret or a payload, which every state of a slice answers with another one. It is the first
+    # that a login sends, and what a reducer makes of it is thrown away.
+    probe = SigningIn(session=name, sign_in=_PROBE, at=at)
+    after = _slice_in(lambda: _reduced(store, probe), select, name)
+    if after.pending != _PROBE:
+        unchanged = "does not change it" if after == found else "changes it in another way than auth_reducer does"
+        raise MissingSlice(
+            f"the session's slice is there, but the store's reducer {unchanged} when the session signs in; "
+            f"{_REDUCE_IT}, and let select= return that field"
+        )
+    if select(store.state).pending == _PROBE:
+        raise MissingSlice(
+            "the store's reducer changes the state in place, so nobody is ever told of a change; return a new state, "
+            "for example with dataclasses.replace"
+        )
+
+
+def _slice_in(state: Callable[[], Any], select: Callable[[Any], AuthState], name: str) -> AuthState:
+    try:
+        auth = select(state())
+    except MissingSlice:
+        raise
+    except Exception as error:
+        raise MissingSlice(
+            f"select() failed on the store's state ({type(error).__name__}: {error}); {_HAVE_IT}"
+        ) from error
+    if not isinstance(auth, AuthState):
+        if isinstance(auth, Coroutine):
+            auth.close()
+        raise MissingSlice(f"the session's slice of the store is {type(auth).__name__}, not AuthState; {_HAVE_IT}")
+    if auth.session != name:
+        raise MissingSlice(
+            f"the slice belongs to the session {auth.session!r}, and this one is {name!r}; "
+            f"start that slice with AuthState(session={name!r})"
+        )
+    return auth
+
+
+def _reduced(store: Store[Any], probe: SigningIn) -> Any:
+    try:
+        state = store.preview(probe)
+    except Exception as error:
+        raise MissingSlice(
+            f"the store's reducer failed on the event that a session signs in ({type(error).__name__}: {error}); "
+            f"{_REDUCE_IT}"
+        ) from error
+    if state is None:
+        raise MissingSlice(f"the store's reducer returned None for the event that a session signs in; {_REDUCE_IT}")
+    return state
+
+
+_HAVE_IT = (
+    "give the state a field `auth: AuthState = AuthState()` and say Session(..., select=lambda state: state.auth)"
+)
+_REDUCE_IT = (
+    "have auth_reducer reduce that field: combine_reducers(App, auth=auth_reducer), or in a reducer of your own "
+    "auth=auth_reducer(state.auth, action) for every action"
+)

@@ -250,6 +250,21 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             for tap in self._taps:
                 tap.keep((tap.clock(), action, ""))
 
+    def preview(self, action: Any) -> S:
+        """The state that the reducer would make of `action` now; it is not kept, and no subscriber hears of it.
+
+        Raises what the reducer raises, and `ReducerError` inside a reducer.
+        """
+        me = get_ident()
+        if self._reducing == me:
+            raise ReducerError("a reducer asked for a preview; it is given the state as its first argument")
+        with self._queue.lock:
+            self._reducing = me
+            try:
+                return self._reducer(self._state, action)
+            finally:
+                self._reducing = 0
+
     def notify(self) -> None:
         """Tell everybody what was committed."""
         for tap in self._taps:

@@ -90,14 +90,14 @@ class BearerFlow:
         if not store.is_recorded:
             return self._flow(request)
         caller = _caller(request)
-        return traced_flow(self._flow(request, caller), store, self._session.name, caller)
+        return traced_flow(self._flow(request, caller), store, self._session.name, caller, request)
 
     def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         store = self._session.store
         if not store.is_recorded:
             return self._async_flow(request)
         caller = _caller(request)
-        return traced_async_flow(self._async_flow(request, caller), store, self._session.name, caller)
+        return traced_async_flow(self._async_flow(request, caller), store, self._session.name, caller, request)
 
     def _flow(self, request: Any, caller: int = 0) -> Generator[Any, Any, None]:
         waiting = self._begin(request, caller)

@@ -18,7 +18,7 @@ def explain(auth: AuthState, name: str, now: Instant) -> str:
     lines = [f"session {name!r} is {auth.status.replace('_', ' ')}{since}"]
     if auth.tokens is not None:
         remaining = auth.tokens.remaining(now)
-        life = "expires at a time that is not known" if remaining is None else _expiry(remaining)
+        life = "(expiry unknown)" if remaining is None else _expiry(remaining)
         lines.append(f"the access token of generation {auth.generation} {life}")
     if auth.asked_by:
         lines.append(f"the last refresh was asked for by {without_secrets(auth.asked_by)}")

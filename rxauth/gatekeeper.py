@@ -25,6 +25,7 @@ from rxauth.runtime import LINGER, Instant
 from rxauth.single import Leave, Loop, Settle, stay, working
 from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.tokens import Tokens
+from rxauth.trace import refused
 from rxauth.turn import SharedRefreshRun, look
 
 #: While nobody is signed in, the storage is read at most once in so many seconds for who did so elsewhere.
@@ -93,6 +94,8 @@ class Gatekeeper(Outcomes[S]):
             else:
                 leave = entered.join(settle, loop)
         if not isinstance(entered, Flight):
+            if entered[1] is not None and self.store.is_recorded and not isinstance(settle, Watched):
+                refused(self.store, self.name, caller, asked_by, entered[1])
             settle(*entered)
         self._do_steps()
         for slot in (self._flight, self._login):

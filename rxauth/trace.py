@@ -6,10 +6,13 @@ None of this is dispatched: no reducer, epic or subscriber ever sees it. It is n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
+
+from rxauth.errors import OriginNotAllowed
 
 #: The streams of a recording that have a name of their own. Dispatched actions are in the stream "".
 SESSION = "session"
@@ -57,6 +60,15 @@ class CallReleased(CallEvent):
     """The wait is over: with tokens (`error` is None), or with the error that the caller gets."""
 
     error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRefused(CallEvent):
+    """The caller fails at once with `error`: it does not wait, and nothing (more) is sent. `asked_by` is as in
+    `CallWaits`."""
+
+    asked_by: str
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +141,15 @@ class Traced(Protocol):
     def trace(self, event: Any, stream: str, *, locked: bool = False) -> None: ...
 
 
-def traced_flow(flow: Generator[Any, Any, None], store: Traced, session: str, caller: int) -> Generator[Any, Any, None]:
-    """An auth flow whose requests and answers are noted."""
+def traced_flow(
+    flow: Generator[Any, Any, None], store: Traced, session: str, caller: int, first: Any
+) -> Generator[Any, Any, None]:
+    """An auth flow, for the request `first`, whose requests and answers are noted."""
     answer = None
     try:
         while True:
-            request = flow.send(answer)
+            with noting_other_origins(store, session, caller, first):
+                request = flow.send(answer)
             sent(store, session, caller, request)
             status = None
             try:
@@ -149,13 +164,14 @@ def traced_flow(flow: Generator[Any, Any, None], store: Traced, session: str, ca
 
 
 async def traced_async_flow(
-    flow: AsyncGenerator[Any, Any], store: Traced, session: str, caller: int
+    flow: AsyncGenerator[Any, Any], store: Traced, session: str, caller: int, first: Any
 ) -> AsyncGenerator[Any, Any]:
-    """An async auth flow whose requests and answers are noted."""
+    """An async auth flow, for the request `first`, whose requests and answers are noted."""
     answer = None
     try:
         while True:
-            request = await flow.asend(answer)
+            with noting_other_origins(store, session, caller, first):
+                request = await flow.asend(answer)
             sent(store, session, caller, request)
             status = None
             try:
@@ -167,6 +183,22 @@ async def traced_async_flow(
         return
     finally:
         await flow.aclose()
+
+
+@contextmanager
+def noting_other_origins(store: Traced, session: str, caller: int, request: Any) -> Iterator[None]:
+    """Note a request that must not have the token. Other refusals are noted where they are decided."""
+    try:
+        yield
+    except OriginNotAllowed as error:
+        refused(store, session, caller, f"{request.method} {request.url.path}", error)
+        raise
+
+
+def refused(store: Traced, session: str, caller: int, asked_by: str, error: Exception) -> None:
+    """Note that this caller (0: one without a number) fails at once."""
+    event = CallRefused(session=session, caller=caller or next_caller(), asked_by=asked_by, error=error)
+    store.trace(event, SESSION)
 
 
 def sent(store: Traced, session: str, caller: int, request: Any) -> None:

@@ -16,6 +16,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from rxauth.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.explain import next_step
+from rxauth.notebook.marble_canvas import width_of
+from rxauth.notebook.marble_labels import wrapped
 from rxauth.notebook.marbles import marbles
 from rxauth.notebook.words import clock, shorten, until
 from rxauth.recording import Recording
@@ -87,25 +89,35 @@ def card(value: object) -> Card:
 def draw(card: Card) -> str:
     """The card as SVG."""
     lines = [(name if first else "", line) for name, value in card.rows for first, line in _wrapped(value)]
-    height = 62 + _LINE * len(lines) + (6 if lines else 0)
+    title = wrapped(
+        _printable(card.title), _WIDTH - 40 - (width_of(card.note, 13) + 20 if card.note else 0), _title_width
+    )
+    status = wrapped(_printable(f"{_SIGNS[card.tone]} {card.status}"), _WIDTH - 40, _title_width)
+    below = 27 + _LINE * len(title)
+    top = below + _LINE * len(status) + 6
+    height = top - 15 + _LINE * len(lines) + (6 if lines else 0)
     size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label={quoteattr(card.sentence)}>',
         f"<style>{_STYLE}</style>",
         f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{height - 1}" rx="10"/>',
-        _text(20, 27, card.title, "title"),
-        _text(20, 49, f"{_SIGNS[card.tone]} {card.status}", f"status {card.tone}"),
+        *(_text(20, 27 + _LINE * number, line, "title") for number, line in enumerate(title)),
+        *(_text(20, below + _LINE * number, line, f"status {card.tone}") for number, line in enumerate(status)),
     ]
     if card.note:
         parts.append(_text(_WIDTH - 20, 27, card.note, "soft", anchor="end"))
     for number, (name, line) in enumerate(lines):
-        y = 77 + _LINE * number
+        y = top + _LINE * number
         parts += [_text(20, y, name, "soft"), _text(_COLUMN, y, line)]
     return "".join([*parts, "</svg>"])
 
 
 def _text(x: int, y: int, text: str, style: str = "", anchor: str = "start") -> str:
     return f'<text x="{x}" y="{y}" class="{style}" text-anchor="{anchor}">{escape(_printable(text))}</text>'
+
+
+def _title_width(text: str) -> float:
+    return width_of(text, 16)  # bold letters of 15 pixels
 
 
 def _printable(text: str) -> str:
@@ -165,14 +177,14 @@ def _tokens(tokens: Tokens, now: Instant) -> Card:
 
 def _life(tokens: Tokens, now: Instant) -> str:
     remaining = tokens.remaining(now)
-    return "expires at a time that is not known" if remaining is None else until(remaining, now.wall)
+    return "expiry unknown" if remaining is None else until(remaining, now.wall)
 
 
 def _refresh_life(tokens: Tokens, now: Instant) -> str:
     if tokens.refresh is None:
         return "there is none"
     remaining = tokens.refresh_remaining(now)
-    return "expires at a time that is not known" if remaining is None else until(remaining, now.wall)
+    return "expiry unknown" if remaining is None else until(remaining, now.wall)
 
 
 def _store(store: Store[Any]) -> Card:

@@ -59,12 +59,14 @@ def _page(story: Story, width: int) -> Page:
 
 def _head(page: Page, title: str, told: str) -> None:
     room = page.width - 2 * _PAD
-    page.canvas.text(_PAD, 41, title, "h", room=room)
-    lines = wrapped(clean(told), max(int(room / (12.5 * 0.53)), 20))
-    lines = lines if len(lines) <= 6 else [*lines[:5], f"{lines[5]} …"]
-    for number, line in enumerate(lines):
-        page.canvas.text(_PAD, 64 + 18 * number, line, "soft")
-    page.y = 64 + 18 * len(lines) + 16
+    y = 41
+    for number, line in enumerate(wrapped(clean(title), room, lambda text: width_of(text, size_of("h")))):
+        y += 26 * (number > 0)
+        page.canvas.text(_PAD, y, line, "h")
+    for number, line in enumerate(wrapped(clean(told), room, width_of)):
+        y += 18 if number else 23
+        page.canvas.text(_PAD, y, line, "soft")
+    page.y = y + 34
 
 
 def _lanes(page: Page, story: Story) -> None:

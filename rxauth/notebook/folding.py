@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 from rxauth.actions import RefreshFailed, SessionEnded, SessionEvent, SignInFailed, StorageChanged, TokensRefreshed
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
+from rxauth.errors import CallCancelled
 from rxauth.eventlog import Event
 from rxauth.state import AuthState, auth_reducer
-from rxauth.trace import CallReleased, CallWaits, ErrorReported, RequestEnded, RequestSent
+from rxauth.trace import CallRefused, CallReleased, CallWaits, ErrorReported, RequestEnded, RequestSent
 
 #: How many answers are remembered, because their call may be repeated with a new token and then counts once.
 REPEATABLE = 1000
@@ -86,7 +87,17 @@ class Tally:
         since = self.waiting.pop(event.caller, None)
         if since is not None:
             self.longest = max(self.longest, at - since)
-        if event.error is not None and not self._is_api_call(event.caller):
+        if event.error is None or self._is_api_call(event.caller):
+            return
+        if isinstance(event.error, CallCancelled):
+            self.cancelled += 1
+        else:
+            self._end(event.caller, answered=False)
+            self._note(event.error, at)
+
+    def _refused(self, event: CallRefused, at: float) -> None:
+        if not self._is_api_call(event.caller):
+            self._repeated(event.caller)
             self._end(event.caller, answered=False)
             self._note(event.error, at)
 
@@ -161,6 +172,7 @@ Count: TypeAlias = Callable[[Tally, Any, float], None]
 _COUNTERS: dict[type[Any], Count] = {
     CallWaits: Tally._waits,
     CallReleased: Tally._released,
+    CallRefused: Tally._refused,
     RequestSent: Tally._sent,
     RequestEnded: Tally._answered,
     ApiEvent: Tally._call,

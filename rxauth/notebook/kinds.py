@@ -20,7 +20,17 @@ from rxauth.actions import (
 from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.eventlog import Event
 from rxauth.notebook.words import shorten
-from rxauth.trace import CallReleased, CallWaits, Emitted, ErrorReported, Failed, RequestEnded, RequestSent, Signal
+from rxauth.trace import (
+    CallRefused,
+    CallReleased,
+    CallWaits,
+    Emitted,
+    ErrorReported,
+    Failed,
+    RequestEnded,
+    RequestSent,
+    Signal,
+)
 
 #: Patterns of so many kinds, one after the other, are folded when they repeat.
 PATTERN = 4
@@ -116,6 +126,8 @@ def _traced(action: Any, stream: str) -> Kind:
         case CallReleased(error=error):
             mark, tone = ("ring", "good") if error is None else ("cross", "bad")
             return Kind(label, "" if error is None else type(error).__name__, "waiting", mark, tone)
+        case CallRefused(error=error):
+            return Kind(label, type(error).__name__, "waiting", "cross", "bad")
         case RequestSent(method=method, path=path):
             return Kind(label, shorten(f"{method} {path}", 60), "sent", "square", "call")
         case RequestEnded(status=status):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import ApiError, ApiStatusError, CallCancelled
 from rxauth.notebook.marble_labels import call_label, class_name, clean, request_label
-from rxauth.trace import CallReleased, CallWaits, RequestEnded, RequestSent
+from rxauth.trace import CallRefused, CallReleased, CallWaits, RequestEnded, RequestSent
 
 SpanKind = Literal["waits", "queued", "flight"]
 #: `left`: there was no answer, because the connection failed or because the caller left.
@@ -147,7 +147,7 @@ class Calls:
 
     def _waits(self, at: float, event: CallWaits) -> None:
         call = self._get(event.caller, at)
-        call.name_it(clean(str(event.asked_by)).partition("?")[0].partition(", answered")[0], event.session)
+        call.name_it(_asked_by(event), event.session)
         call.reopen()
         call.waits_since = at
 
@@ -164,6 +164,13 @@ class Calls:
         elif isinstance(event.error, CallCancelled):
             call.finish(at, "cancelled", "left")
         else:
+            call.finish(at, "failed", class_name(event.error))
+
+    def _refused(self, at: float, event: CallRefused) -> None:
+        call = self._get(event.caller, at)
+        call.name_it(_asked_by(event), event.session)
+        call.never_passed = True
+        if not call.is_api:
             call.finish(at, "failed", class_name(event.error))
 
     def _sent(self, at: float, event: RequestSent) -> None:
@@ -213,9 +220,14 @@ class Calls:
         return call
 
 
+def _asked_by(event: CallWaits | CallRefused) -> str:
+    return clean(str(event.asked_by)).partition("?")[0].partition(", answered")[0]
+
+
 HANDLERS: dict[type[Any], Callable[[Calls, float, Any], None]] = {
     CallWaits: Calls._waits,
     CallReleased: Calls._released,
+    CallRefused: Calls._refused,
     RequestSent: Calls._sent,
     RequestEnded: Calls._ended,
     ApiStarted: Calls._started,

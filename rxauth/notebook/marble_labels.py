@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 from rxauth.calls import AdHocCall
@@ -103,13 +104,26 @@ def fit(text: str, room: int) -> str:
     return kept + "…" * (room > 0)
 
 
-def wrapped(text: str, room: int) -> list[str]:
-    """The text in lines of at most so many columns of a terminal."""
+def wrapped(text: str, room: float, width: Callable[[str], float] = columns) -> list[str]:
+    """The text in lines that are no wider than `room`, all of it: a word that is longer goes on in the next line."""
     lines: list[str] = []
+    left, space = 0.0, width(" ")
     for word in text.split():
-        word = fit(word, room)
-        if lines and columns(lines[-1]) + 1 + columns(word) <= room:
+        wide = width(word)
+        if lines and space + wide <= left:
             lines[-1] += f" {word}"
-        else:
+            left -= space + wide
+            continue
+        if wide <= room:
             lines.append(word)
+            left = room - wide
+            continue
+        left = 0.0
+        for char in word:
+            wide = width(char)
+            if not lines or wide > left:
+                lines.append("")
+                left = room
+            lines[-1] += char
+            left -= wide
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rxauth.notebook.marble_calls import Call, Way
@@ -15,6 +15,8 @@ from rxauth.notebook.words import shorten
 
 #: How many streams, sessions or kinds of errors are told one by one, when there are more than one more.
 FEW = 3
+#: How long the name of a stream or a session may be.
+NAME = 80
 T = TypeVar("T")
 
 
@@ -38,7 +40,7 @@ def headline(story: Story) -> str:
         return gist[0].upper() + gist[1:]
     if story.streams:
         few, rest = _few(story.streams)
-        names = ", ".join(shorten(lane.name, 20) for lane in few)
+        names = ", ".join(shorten(lane.name, NAME) for lane in few)
         return f"{count(len(story.streams), 'stream')}: {names}" + (f" and {len(rest)} more" if rest else "")
     if story.errors:
         return count(len(story.errors), "error")
@@ -57,8 +59,13 @@ def reasons(calls: Iterable[Call]) -> str:
     kinds = Counter(call.why for call in calls).most_common()
     if len(kinds) == 1:
         return kinds[0][0]
-    told = [f"{number} × {why}" for why, number in kinds[:FEW]]
-    return ", ".join(told) + (", …" if len(kinds) > FEW else "")
+    return ", ".join(_kinds(kinds, lambda why, number: f"{number} × {why}"))
+
+
+def _kinds(kinds: list[tuple[str, int]], words: Callable[[str, int], str]) -> list[str]:
+    """How many of which kind; of many kinds the most frequent, and how many others there were."""
+    few, rest = _few(kinds)
+    return [words(*kind) for kind in few] + [f"{sum(number for _, number in rest)} others"] * bool(rest)
 
 
 def refreshes(flights: tuple[Flight, ...]) -> str:
@@ -113,7 +120,7 @@ def _sessions(story: Story) -> Iterator[str]:
     for lane in few:
         told = _session(lane, bool(story.calls))
         if told and len(story.tokens) > 1:
-            yield f"{shorten(clean(lane.session), 20)}: {', '.join(told)}"
+            yield f"{shorten(clean(lane.session), NAME)}: {', '.join(told)}"
         else:
             yield from told
     if rest:
@@ -213,10 +220,11 @@ def _results(story: Story) -> Iterator[str]:
         return
     number = Counter(call.outcome for call in calls)
     failed = [call for call in calls if call.outcome == "failed"]
-    told = [
-        f"{number['answered']} answered",
-        f"{number['failed']} failed" + (f" ({reasons(failed)})" if failed else ""),
-    ]
+    got = sum(call.outcome == "answered" and call.why == "tokens" for call in calls)
+    answered = number["answered"] - got
+    told = [f"{answered} answered"] * bool(answered or not got)
+    told += [f"{got} got tokens"] * bool(got)
+    told.append(f"{number['failed']} failed" + (f" ({reasons(failed)})" if failed else ""))
     told += [f"{number['cancelled']} cancelled"] * bool(number["cancelled"])
     told += [f"{number['left']} without an answer"] * bool(number["left"])
     told += [f"{number['running']} still running"] * bool(number["running"])
@@ -243,25 +251,26 @@ def _stream(lane: StreamLane) -> str:
     how += ["completed"] * bool(ends["completed"]) + ["was disposed"] * bool(ends["disposed"])
     how += ["goes on"] * bool(ends["open"])
     what = count(lane.values, "value") if lane.values else "nothing"
-    return f"{shorten(lane.name, 20)} brought {what}{to} and {', '.join(how)}"
+    return f"{shorten(lane.name, NAME)} brought {what}{to} and {', '.join(how)}"
 
 
 def _rest(story: Story) -> Iterator[str]:
     if story.actions:
         kinds = Counter(mark.label for mark in story.actions).most_common()
-        told = ", ".join(f"{name} × {number}" if number > 1 else name for name, number in kinds[:FEW])
+        told = ", ".join(_kinds(kinds, lambda name, number: f"{name} × {number}" if number > 1 else name))
         other = "other action" if story.calls or any(lane.turns or lane.flights for lane in story.tokens) else "action"
-        yield f"{count(len(story.actions), other)} ({told}{', …' if len(kinds) > FEW else ''})"
+        yield f"{count(len(story.actions), other)} ({told})"
     if not story.calls and story.skipped:
         yield f"{count(story.skipped, 'call')} skipped"
     if story.errors:
-        kinds = Counter(mark.label for mark in story.errors).most_common(FEW)
-        yield f"{count(len(story.errors), 'error')} reported ({', '.join(name for name, _ in kinds)})"
+        kinds = Counter(mark.label for mark in story.errors).most_common()
+        told = ", ".join(_kinds(kinds, lambda name, number: f"{name} × {number}" if number > 1 else name))
+        yield f"{count(len(story.errors), 'error')} reported ({told})"
     if story.dropped:
         yield f"the first {count(story.dropped, 'event')} were dropped".replace("1 event were", "event was")
 
 
-def _few(things: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+def _few(things: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
     """Those that are told one by one, and the rest, which is never a single one."""
     return (things, ()) if len(things) <= FEW + 1 else (things[:FEW], things[FEW:])
 

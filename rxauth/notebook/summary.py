@@ -72,7 +72,7 @@ def token_words(auth: AuthState, now: Instant, windows: Windows) -> TokenWords:
     remaining = auth.tokens.remaining(now) if auth.tokens is not None else None
     details = []
     if auth.tokens is not None:
-        life = "expiry not known" if remaining is None else countdown(remaining)
+        life = "expiry unknown" if remaining is None else countdown(remaining)
         details = [life, f"generation {auth.generation}", "value redacted"]
     elif auth.error is not None:
         details = [type(auth.error).__name__]

@@ -67,7 +67,7 @@ def write(story: Story, *, title: str | None = None) -> str:
     if story.errors:
         paper.mark("streams", "x")
         paper.lane("errors", _crosses(paper.scale, story.errors), count(len(story.errors), "error"))
-    head = [fit(_one_line(title or headline(story)), WIDTH), ""]
+    head = [*wrapped(_one_line(title or headline(story)), WIDTH), ""]
     body = [*paper.lines, _axis(paper.scale)] if paper.lines else []
     told = wrapped(sentence(story), WIDTH)
     return "\n".join(line.rstrip() for line in [*head, *body, "", *paper.legend(), *told]).strip("\n")

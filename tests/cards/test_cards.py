@@ -135,7 +135,7 @@ def test_an_outage_and_when_the_next_try_comes() -> None:
 
 def test_tokens_and_states_alone_go_by_the_clock_of_this_machine() -> None:
     assert "Tokens: expired as of" in sentence(Tokens("a" * 30, "r" * 30, expires_at=1.0))
-    assert "expires at a time that is not known" in sentence(Tokens("a" * 30))
+    assert "access token: expiry unknown" in sentence(Tokens("a" * 30))
     assert "refresh token: there is none" in sentence(Tokens("a" * 30))
     assert "scope: read write" in sentence(Tokens("a" * 30, scope="read write"))
     assert "AuthState of 'billing': signed out" in sentence(AuthState(session="billing"))
@@ -259,3 +259,15 @@ def test_moments_in_words() -> None:
     assert until(1e300, 0).startswith("expires at 1")
     assert shorten("a  b\nc", 10) == "a b c"
     assert shorten("abcdef", 4) == "abc…"
+
+
+def test_a_long_title_goes_on_in_the_next_line() -> None:
+    state = AuthState(session="the-" + "department-" * 12)
+    picture = svg(state)
+    found = [node for node in picture.iter() if node.tag.endswith("}text")]
+    titles = [node.text or "" for node in found if node.get("class") == "title"]
+    assert "".join(titles).replace(" ", "") == f"AuthStateof{state.session!r}"
+    assert len(titles) > 1
+    places = [(node.get("x"), node.get("y")) for node in found]
+    assert len(set(places)) == len(places), "no text lies on another"
+    assert max(float(y or 0) for _, y in places) < float(picture.get("height") or 0)

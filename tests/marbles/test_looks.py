@@ -23,7 +23,7 @@ from marble_kit import (
 )
 
 from rxauth.notebook import marbles
-from rxauth.notebook.marble_canvas import Canvas
+from rxauth.notebook.marble_canvas import Canvas, size_of, width_of
 from rxauth.notebook.marble_scale import Scale
 from rxauth.notebook.marble_theme import DARK, LIGHT, PATTERNS, Palette, style
 from rxauth.trace import ErrorReported, Failed
@@ -133,3 +133,41 @@ def test_what_lies_beyond_the_axis_is_drawn_at_its_ends() -> None:
     scale = Scale.of(10, 100, 200)
     assert scale(-5) == 100
     assert scale(1e300) == 200
+
+
+# -- what is written out ----------------------------------------------------------------------------------------------
+
+
+LONG = [
+    "a title of many words " * 30,
+    "https://api.example.com/" + "x" * 400,
+    "名前がとても長い" * 40,
+    "W" * 300,
+]
+
+
+@pytest.mark.parametrize("title", LONG)
+@pytest.mark.parametrize("width", [360, 960])
+def test_a_title_is_never_cut(title: str, width: int) -> None:
+    shown = marbles(recorded(sent(0, 1), ended(1, 1)), title=title, width=width)
+    lines = [text for text in parsed(shown.svg).iter(f"{SVG}text") if text.get("class") == "h"]
+    assert without_spaces("".join(line.text or "" for line in lines)) == without_spaces(title)
+    assert all(width_of(line.text or "", size_of("h")) <= width - 56 for line in lines)
+    assert without_spaces(shown.text.partition("\n\n")[0]) == without_spaces(title)
+
+
+@pytest.mark.parametrize("width", [360, 960])
+def test_a_sentence_is_never_cut(width: int) -> None:
+    names = [f"a stream with the long name number {number}" for number in range(4)]
+    events = [event for name in names for event in stream(name, (0.5, 1), ends=1)]
+    calls = [event for n in range(40) for event in (sent(0, n), ended(1, n, 400 + n))]
+    shown = marbles(recorded(*events, *calls), width=width)
+    lines = [text for text in parsed(shown.svg).iter(f"{SVG}text") if text.get("class") == "soft"]
+    assert " ".join(line.text or "" for line in lines) == shown.sentence
+    assert all(width_of(line.text or "") <= width - 56 for line in lines)
+    assert all(name in shown.sentence for name in names)
+    assert " ".join(shown.text.rpartition("\n\n")[2].split()) == shown.sentence
+
+
+def without_spaces(text: str) -> str:
+    return "".join(text.split())

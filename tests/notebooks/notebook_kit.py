@@ -5,9 +5,11 @@ nbformat and what builds on it are imported where they are used: that takes seco
 
 from __future__ import annotations
 
+import ast
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,69 @@ def shown(notebook: Any) -> str:
             texts += [str(output.get("text", "")), *map(str, output.get("data", {}).values())]
             texts += output.get("traceback", [])
     return "\n".join(texts)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How many calls, or values of a stream, there were in a cell, and what became of them."""
+
+    every: int
+    answered: int
+    failed: int
+
+
+def compared(notebook: Any) -> list[tuple[Totals, Totals]]:
+    """For each picture of calls: what its own cell printed of their results (or the last cell that did), and what the
+    picture says."""
+    found: list[tuple[Totals, Totals]] = []
+    results: Totals | None = None
+    for cell in notebook.cells:
+        results = _results(shown(of_outputs(cell))) or results
+        for alt in re.findall(r'<img alt="([^"]*)"', "\n".join(html_outputs(of_outputs(cell)))):
+            told = _told(alt)
+            if told is not None and results is not None:
+                found.append((results, told))
+                results = None
+    return found
+
+
+def of_outputs(cell: Any) -> Any:
+    """A notebook of this cell alone."""
+    import nbformat
+
+    return nbformat.from_dict({"cells": [cell]})
+
+
+def _results(text: str) -> Totals | None:
+    """What a `Counter` of results, the server's `Counts` or a list of statuses says."""
+    counter = re.search(r"Counter\(({.*?})\)", text)
+    counts = re.search(r"Counts\(calls=(\d+), answers=(\d+)", text)
+    statuses = re.search(r"^(\[\d{3}(?:, \d{3})*\])", text, re.MULTILINE)
+    if counter is not None:
+        number: dict[Any, int] = ast.literal_eval(counter[1])
+        answered = sum(many for result, many in number.items() if isinstance(result, int) and result < 400)
+        return Totals(sum(number.values()), answered, sum(number.values()) - answered)
+    if counts is not None:
+        return Totals(int(counts[1]), int(counts[2]), int(counts[1]) - int(counts[2]))
+    if statuses is not None:
+        numbers = ast.literal_eval(statuses[1])
+        answered = sum(status < 400 for status in numbers)
+        return Totals(len(numbers), answered, len(numbers) - answered)
+    return None
+
+
+def _told(alt: str) -> Totals | None:
+    """What the picture's sentence says of the calls, without those that only wanted tokens or left before their end; of
+    a naive client's stream of answers, its values."""
+    number = {
+        word: int(many) for many, word in re.findall(r"(\d+) (calls?|answered|failed|got tokens|cancelled)\b", alt)
+    }
+    every = number.get("calls", number.get("call"))
+    if every is not None:
+        every -= number.get("got tokens", 0) + number.get("cancelled", 0)
+        return Totals(every, number.get("answered", 0), number["failed"])
+    answers = re.search(r"answers brought (\d+) values", alt)
+    return Totals(int(answers[1]), int(answers[1]), 0) if answers is not None else None
 
 
 def html_outputs(notebook: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notebook_kit import NOTEBOOKS, read, run, secrets_in, shown, svgs
+from notebook_kit import NOTEBOOKS, compared, read, run, secrets_in, shown, svgs
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
@@ -21,6 +21,7 @@ def test_it_runs_top_to_bottom(path: Path) -> None:
     text = shown(notebook)
     assert not secrets_in(text)
     assert _pictures_missing(notebook) == []
+    _check_totals(path, notebook)
     FACTS[path.stem](text)
 
 
@@ -34,11 +35,19 @@ def test_its_outputs_are_committed_and_hold_neither_errors_nor_secrets(path: Pat
     assert not secrets_in(text)
     assert re.search(r"127\.0\.0\.1:\d", text) is None, "a port changes with every run"
     assert _pictures_missing(notebook) == []
+    _check_totals(path, notebook)
     FACTS[path.stem](text)
 
 
+def _check_totals(path: Path, notebook: Any) -> None:
+    """A picture says no more and no less than the results that its cell has counted."""
+    found = compared(notebook)
+    assert [told for _, told in found] == [results for results, _ in found]
+    assert len(found) == COMPARED[path.stem]
+
+
 def test_every_notebook_has_its_facts() -> None:
-    assert [path.stem for path in NOTEBOOKS] == sorted(FACTS)
+    assert [path.stem for path in NOTEBOOKS] == sorted(FACTS) == sorted(COMPARED)
 
 
 def _pictures_missing(notebook: Any) -> list[str]:
@@ -116,3 +125,5 @@ FACTS: dict[str, Callable[[str], None]] = {
     "03-when-things-go-wrong": trouble,
     "04-compose": compose,
 }
+#: How many of its pictures are of calls whose results the notebook counts as well.
+COMPARED = {"01-first-call": 1, "02-fifty-calls-one-refresh": 3, "03-when-things-go-wrong": 8, "04-compose": 1}

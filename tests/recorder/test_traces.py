@@ -22,11 +22,11 @@ from rxauth import (
     call,
 )
 from rxauth.api import request
-from rxauth.errors import CallCancelled, NotSignedIn, SessionExpired
+from rxauth.errors import CallCancelled, NotSignedIn, OriginNotAllowed, RefreshUnavailable, SessionExpired
 from rxauth.recorder import Recording, record
 from rxauth.refreshers import simplejwt
 from rxauth.testing import TokenServer, VirtualTime, faults
-from rxauth.trace import CallReleased, CallWaits, ErrorReported, RequestEnded, RequestSent
+from rxauth.trace import CallRefused, CallReleased, CallWaits, ErrorReported, RequestEnded, RequestSent
 
 API = "https://api.example.com"
 
@@ -42,6 +42,9 @@ class Stage:
 
     def client(self, **how: Any) -> httpx.Client:
         return httpx.Client(base_url=API, transport=self.server.transport, **how)
+
+    def async_client(self, **how: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=API, transport=self.server.transport, **how)
 
     def expire(self) -> None:
         self.time.advance(301)
@@ -64,6 +67,8 @@ def told(recording: Recording, *, moments: bool = False) -> list[Any]:
                 what = "released"
             case CallReleased(error=error):
                 what = f"released: {type(error).__name__}"
+            case CallRefused(error=error, asked_by=asked_by):
+                what = f"refused: {asked_by}: {type(error).__name__}"
             case RequestSent(method=method, path=path):
                 what = f"sent {method} {path}"
             case RequestEnded(status=status):
@@ -203,6 +208,101 @@ def test_a_wait_that_fails_says_with_what() -> None:
     with record(stage.session) as recording, pytest.raises(SessionExpired):
         stage.session.fresh().run()
     assert told(recording) == [(1, "waits: fresh()"), (1, "released: SessionExpired")]
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_call_that_fails_without_a_wait_is_there_once(is_async: bool) -> None:
+    stage = Stage()
+    stage.server.always(faults.unavailable())
+
+    async def get() -> None:
+        async with httpx.AsyncClient(
+            base_url=API, transport=stage.server.transport, auth=BearerAuth(stage.session)
+        ) as client:
+            await client.get("/api/me/", params={"q": "private"})
+
+    with record(stage.session, time=stage.time) as recording, stage.client(auth=BearerAuth(stage.session)) as client:
+        stage.expire()
+        for _ in range(2):
+            with pytest.raises(RefreshUnavailable):
+                stage.time.run(get()) if is_async else client.get("/api/me/", params={"q": "private"})
+        with pytest.raises(RefreshUnavailable):
+            stage.session.fresh().run()
+        assert stage.session.peek() is None
+    assert told(recording) == [
+        (1, "waits: GET /api/me/"),
+        (1, "released: RefreshUnavailable"),
+        (2, "refused: GET /api/me/: RefreshUnavailable"),
+        (3, "refused: fresh(): RefreshUnavailable"),
+    ]
+    assert "private" not in "".join(recording.to_lines())
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_request_to_another_origin_is_refused_before_it_is_sent(is_async: bool) -> None:
+    stage = Stage()
+
+    async def get() -> None:
+        async with httpx.AsyncClient(transport=stage.server.transport, auth=BearerAuth(stage.session)) as client:
+            await client.get("https://elsewhere.example.com/a/?q=private")
+
+    client = stage.client(auth=BearerAuth(stage.session))
+    with client, record(stage.session, time=stage.time) as recording, pytest.raises(OriginNotAllowed):
+        stage.time.run(get()) if is_async else client.get("https://elsewhere.example.com/a/?q=private")
+    assert told(recording) == [(1, "refused: GET /a/: OriginNotAllowed")]
+
+
+def test_a_call_whose_second_send_is_refused_at_once_says_so_under_its_number() -> None:
+    stage = Stage()
+    stage.server.always(faults.unavailable())
+    stage.server.revoke_access()
+    with record(stage.session, time=stage.time) as recording, stage.client(auth=BearerAuth(stage.session)) as client:
+        for _ in range(2):
+            with pytest.raises(RefreshUnavailable):
+                client.get("/api/me/")
+    assert [line for line in told(recording) if line[0] == 2] == [
+        (2, "sent GET /api/me/"),
+        (2, "ended 401"),
+        (2, "refused: GET /api/me/, answered 401: RefreshUnavailable"),
+    ]
+
+
+def test_an_api_call_that_is_refused_at_once_is_noted_before_its_failure() -> None:
+    stage = Stage()
+    stage.server.always(faults.unavailable())
+
+    async def main() -> None:
+        async with stage.async_client() as client:
+            with stage.store.add_epic(api_epic(client, stage.session)):
+                for _ in range(2):
+                    with pytest.raises(RefreshUnavailable):
+                        await request(stage.store, call(Request.get("/api/me/")))
+
+    stage.expire()
+    with record(stage.store, time=stage.time) as recording:
+        stage.time.run(main())
+    second = recording.of_type(ApiStarted)[-1]
+    about = [event for event in recording.events if second.id in (vars_of(event.action, "caller", "id"))]
+    assert [type(event.action).__name__ for event in about] == ["ApiStarted", "CallRefused", "ApiFailed"]
+
+
+def test_a_login_that_fails_ends_the_wait_of_its_calls_once() -> None:
+    """They ask again when it has failed, and are told that nobody is signed in: still one wait and one end."""
+    stage = Stage()
+    stage.session.logout()
+    with record(stage.session, time=stage.time) as recording:
+        login = stage.session.login(username="ada", password="wrong")
+        login.subscribe(on_error=lambda _: None)
+        stage.session.fresh().subscribe(on_error=lambda _: None)
+        stage.time.advance(1)
+    assert told(recording) in (
+        [(1, "waits: fresh()"), (1, "released: LoginFailed")],
+        [(1, "waits: fresh()"), (1, "released: NotSignedIn")],
+    )
+
+
+def vars_of(action: Any, *names: str) -> set[Any]:
+    return {getattr(action, name, None) for name in names}
 
 
 def test_a_logout_releases_who_waits() -> None:

@@ -50,6 +50,8 @@ def next_step(auth: AuthState, now: Instant) -> str:
         when = f"the next refresh is tried by a call after {clock(auth.retry_at)}, in {wait:.0f} s"
         if isinstance(auth.error, RefreshMisconfigured):
             return f"mend the client's configuration; {when}"
+        if auth.in_doubt and not is_access_expired(auth, now):
+            return "calls use the access token until it expires; the next refresh is tried after that, by a single post"
         if auth.in_doubt:
             return f"{when}; if the server has spent the refresh token meanwhile, the user must sign in again"
         return when

@@ -153,6 +153,8 @@ class Gatekeeper(Outcomes[S]):
             decision = "unavailable" if is_cooling(auth, now) else "refresh"
         else:
             decision = decide(auth, now, self._windows)
+            if decision in ("refresh", "refresh_ahead") and not auth.refused and self._is_last(tokens, now):
+                return tokens, None
         if decision in ("refresh", "refresh_ahead") and self._is_foreign():
             remaining = tokens.remaining(now)
             lives = not refused and (remaining is None or remaining > 0)
@@ -170,6 +172,11 @@ class Gatekeeper(Outcomes[S]):
             self._commit_failure(auth, excess, now)
             return None, excess
         return self._fly(auth, tokens, asked_by, refused=refused)
+
+    def _is_last(self, tokens: Tokens, now: Instant) -> bool:
+        """Does this token still serve, and is there nothing to replace it with? Then it is used to its end."""
+        lost = tokens.refresh is None or tokens.is_refresh_over(now)
+        return lost and not tokens.is_over(now) and not getattr(self.refresher, "unattended", False)
 
     def _look_elsewhere(self, auth: AuthState, now: Instant) -> Outcome | Reading:
         """Nobody is signed in here. Has somebody signed in elsewhere, or could the storage not be read before?"""

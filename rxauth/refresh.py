@@ -129,11 +129,15 @@ class RefreshRun:
 
     def _work(self) -> Callable[[], Any] | Failure:
         """What to call, or why nothing needs to be called to know that the sign-in is over."""
-        refresher, spent = self._host.refresher, self._spent
-        remaining = spent.refresh_remaining(self._host.runtime.now())
-        if spent.refresh is not None and (remaining is None or remaining > 0):
+        refresher, spent, now = self._host.refresher, self._spent, self._host.runtime.now()
+        remaining = spent.refresh_remaining(now)
+        unattended = getattr(refresher, "unattended", False)
+        # The wall clock may be wrong. Who can sign in again by himself loses nothing by that, and else the server
+        # decides.
+        is_over = spent.is_refresh_over(now) or (unattended and remaining is not None and remaining <= 0)
+        if spent.refresh is not None and not is_over:
             return lambda: call(refresher, spent)
-        if getattr(refresher, "unattended", False):
+        if unattended:
             login = getattr(refresher, "login", None)
             return (lambda: call(login)) if login is not None else (lambda: call(refresher, spent))
         cause, what = "refresh token expired", "the refresh token has expired"
@@ -173,6 +177,7 @@ class RefreshRun:
             answer,
             refresh=answer.refresh or spent.refresh,
             refresh_expires_at=answer.refresh_expires_at if answer.refresh else spent.refresh_expires_at,
+            refresh_received=answer.refresh_received if answer.refresh else spent.refresh_received,
             scope=answer.scope if answer.scope is not None else spent.scope,
             sign_in=spent.sign_in,
             generation=next_generation(),

@@ -199,7 +199,8 @@ def decide(state: AuthState, now: Instant, windows: Windows) -> Decision:
     if state.refused:
         return "refresh"
     remaining = tokens.remaining(now)
-    if remaining is None:
+    # In doubt, the next post is a probe that may end the sign-in: not while there is a token that still serves.
+    if remaining is None or (state.in_doubt and remaining > 0):
         return "fresh"
     leeway, ahead = windows.of(tokens)
     if remaining > ahead:

@@ -56,7 +56,8 @@ class Tokens(Shown):
 
     A pair that was just received counts its life from that moment (`received`), so that no clock has to agree with the
     server's. A pair brought from elsewhere, `Tokens(access, refresh)`, has the `exp` of its JWT (RFC 7519 section
-    4.1.4) compared with the wall clock. The signature is not verified: that is for the API, the token's audience.
+    4.1.4) compared with the wall clock. So has one that was loaded. `refresh_received` is the same for a refresh token
+    whose life was counted. The signature is not verified: that is for the API, the token's audience.
 
     `sign_in` and `generation` are filled in by the session that holds the pair.
 
@@ -71,6 +72,7 @@ class Tokens(Shown):
     scope: str | None = None
     life: float | None = field(default=None, kw_only=True)
     received: Instant | None = field(default=None, kw_only=True, compare=False)
+    refresh_received: Instant | None = field(default=None, kw_only=True, compare=False)
     sign_in: str = field(default="", kw_only=True)
     generation: int = field(default=0, kw_only=True)
 
@@ -128,16 +130,18 @@ class Tokens(Shown):
         unit = names.expiry
         end = "expires_at" if unit.startswith("epoch") else "expires_in"
         stated = _seconds(_pick(body, names.expires_key, (end,)), unit)
-        life, expires_at = _lifetime(access, stated, unit, now, skew)
-        refresh_expires_at = None
+        life, expires_at, _ = _lifetime(access, stated, unit, now, skew)
+        refresh_expires_at, refresh_received = None, None
         if refresh is not None:
             _check_token("refresh", refresh)
             stated = _seconds(_pick(body, names.refresh_expires_key, (f"refresh_{end}", f"refresh_token_{end}")), unit)
             if stated is not None and stated <= 0:
                 stated = None  # Keycloak says 0 for a refresh token without an end
-            _, refresh_expires_at = _lifetime(refresh, stated, unit, now, skew)
+            _, refresh_expires_at, is_counted = _lifetime(refresh, stated, unit, now, skew)
+            refresh_received = now if is_counted else None
         elif keep is not None:
             refresh, refresh_expires_at = keep.refresh, keep.refresh_expires_at
+            refresh_received = keep.refresh_received
         scope = body.get("scope")
         if not isinstance(scope, str):
             scope = keep.scope if keep is not None else None
@@ -149,6 +153,7 @@ class Tokens(Shown):
             scope,
             life=life,
             received=now,
+            refresh_received=refresh_received,
         )
 
     def just_received(self, now: Instant) -> Self:
@@ -165,19 +170,31 @@ class Tokens(Shown):
 
     def remaining(self, now: Instant) -> float | None:
         """Seconds until the access token expires (negative afterwards), or None when that is not known."""
-        if self.expires_at is None:
-            return None
-        if self.received is None:
-            return self.expires_at - now.wall
-        elapsed = now.mono - self.received.mono
-        by_wall = now.wall - self.received.wall
-        if by_wall - elapsed > CLOCK_DRIFT:
-            elapsed = by_wall
-        return self.expires_at - self.received.wall - elapsed
+        return None if self.expires_at is None else _remaining(self.expires_at, self.received, now)
 
     def refresh_remaining(self, now: Instant) -> float | None:
         """Seconds until the refresh token expires, or None when that is not known or there is none."""
-        return None if self.refresh_expires_at is None else self.refresh_expires_at - now.wall
+        end = self.refresh_expires_at
+        return None if end is None else _remaining(end, self.refresh_received, now)
+
+    def is_over(self, now: Instant) -> bool:
+        """Has the access token expired, by the best clock that there is for it?
+
+        That is the monotonic one, however far ahead the wall clock is: a wrong one must not end a sign-in. A machine
+        that slept for longer hears it from the server.
+        """
+        end, since = self.expires_at, self.received
+        if end is None:
+            return False
+        return now.wall >= end if since is None else now.mono - since.mono >= end - since.wall
+
+    def is_refresh_over(self, now: Instant) -> bool:
+        """Is the refresh token known to have expired, so that it need not be posted?
+
+        Only the monotonic clock knows: for a pair that was brought, or loaded, the server decides.
+        """
+        end, since = self.refresh_expires_at, self.refresh_received
+        return end is not None and since is not None and now.mono - since.mono >= end - since.wall
 
     @property
     def claims(self) -> Mapping[str, Any]:
@@ -216,6 +233,14 @@ def read_claims(token: str) -> dict[str, Any]:
     return claims
 
 
+def _remaining(end: float, received: Instant | None, now: Instant) -> float:
+    """Seconds until `end`, which is on the wall clock. It overrules the monotonic one when it ran ahead."""
+    if received is None:
+        return end - now.wall
+    elapsed, by_wall = now.mono - received.mono, now.wall - received.wall
+    return end - received.wall - (by_wall if by_wall - elapsed > CLOCK_DRIFT else elapsed)
+
+
 def _seconds(stated: object, unit: Expiry) -> float | None:
     """A stated expiry in seconds: from now, or since the epoch if that is the unit."""
     if unit == "jwt":
@@ -228,17 +253,18 @@ def _seconds(stated: object, unit: Expiry) -> float | None:
 
 def _lifetime(
     token: str, stated: float | None, unit: Expiry, now: Instant, skew: float
-) -> tuple[float | None, float | None]:
-    """(whole life in seconds, expiry on this machine's clock) of a token that was received `now`."""
+) -> tuple[float | None, float | None, bool]:
+    """(whole life in seconds, expiry on this machine's clock) of a token that was received `now`, and whether that is
+    counted from then: else it is a moment on the server's clock, and as right as ours is."""
     claims = read_claims(token) if stated is None else {}
     life = _span(claims) if stated is None or unit.startswith("epoch") else max(0.0, stated)
     if life is not None:
-        return life, now.wall + life
+        return life, now.wall + life, True
     moment = claims.get("exp") if stated is None else stated
     if moment is None:
-        return None, None
+        return None, None, False
     expires_at = moment - skew
-    return max(0.0, expires_at - now.wall), expires_at
+    return max(0.0, expires_at - now.wall), expires_at, False
 
 
 def _span(claims: Mapping[str, Any]) -> float | None:

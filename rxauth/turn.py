@@ -83,13 +83,13 @@ class SharedRefreshRun(RefreshRun):
             except Exception as error:
                 self._without_storage(error)
                 return
-            if news.kind == "later" and self._is_stale(news):
+            if news.kind == "later" and self._is_stale(_tokens_in(news)):
                 if not self._go_on_with(news.record):
                     host.pass_on(self._flight, spent.sign_in)
                     return
             elif take(host, news, self._spent, self._flight):
                 return
-            if self._is_in_doubt(news.record) and self._is_awaited(news.record):
+            if self._is_in_doubt(news.record) and self._may_wait(news.record):
                 return
             unwritten = host.storage.note_spending(self._spent, host.runtime.now().wall, self._is_current)
             if unwritten is not None:
@@ -101,10 +101,7 @@ class SharedRefreshRun(RefreshRun):
                 return
         self._unavailable("the stored record changes all the time")
 
-    def _is_stale(self, news: News) -> bool:
-        assert news.record is not None
-        assert news.record.tokens is not None
-        tokens = news.record.tokens
+    def _is_stale(self, tokens: Tokens) -> bool:
         remaining = tokens.remaining(self._host.runtime.now())
         return remaining is not None and remaining <= self._host.settings.windows.of(tokens)[0]
 
@@ -128,12 +125,14 @@ class SharedRefreshRun(RefreshRun):
         self._doubted, self._tries = True, 1
         return True
 
-    def _is_awaited(self, record: Record | None) -> bool:
-        """Does another process still listen for its answer? Then nobody posts, of which is told."""
+    def _may_wait(self, record: Record | None) -> bool:
+        """Does another process still listen for its answer, or does the access token still serve? Then nobody posts, of
+        which is told."""
         assert record is not None
-        host, now = self._host, self._host.runtime.now()
+        host, spent, now = self._host, self._spent, self._host.runtime.now()
         error, retry_at = doubt(record, now, host.settings.listen)
-        if retry_at.wall <= now.wall:
+        serves = not self._refused and not self._is_stale(spent)
+        if retry_at.wall <= now.wall and not serves:
             return False
         self._give_up(error, retry_at, in_doubt=True)
         return True
@@ -224,6 +223,12 @@ class SharedRefreshRun(RefreshRun):
             f"{why}, so nothing was posted: another process may have spent the refresh token", cause="storage"
         )
         self._give_up(error, Instant(now.wall + wait, now.mono + wait), in_doubt=False)
+
+
+def _tokens_in(news: News) -> Tokens:
+    assert news.record is not None
+    assert news.record.tokens is not None
+    return news.record.tokens
 
 
 def check_lease(storage: object, settings: Settings) -> None:

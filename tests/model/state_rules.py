@@ -91,6 +91,8 @@ def the_gate_decides_by_the_token_s_age_and_the_cool_down(auth: AuthState, now: 
         return decide(auth, now, WINDOWS) == "refresh"
     remaining = auth.tokens.remaining(now)
     assert remaining is not None
+    if auth.in_doubt and remaining > 0:
+        return decide(auth, now, WINDOWS) == "fresh"
     alive = remaining > (0 if auth.failures else 1)
     if is_cooling(auth, now):
         expected = "fresh" if alive else "unavailable"

@@ -197,9 +197,9 @@ def test_a_callable_that_raises_frees_everybody_and_the_next_call_may_refresh() 
 def test_an_expired_refresh_token_is_not_posted() -> None:
     time = VirtualTime()
     refresher = FakeRefresher(time)
-    wall = time.now().wall
-    tokens = Tokens("a", "r", expires_at=wall - 1, refresh_expires_at=wall - 1)
+    tokens = {"access_token": "a", "refresh_token": "r", "expires_in": 60, "refresh_expires_in": 90}
     session = Session(refresher, tokens=tokens, runtime=time)
+    time.advance(90)
     with pytest.raises(SessionExpired) as caught:
         session.fresh().run()
     assert (caught.value.cause, refresher.posts) == ("refresh token expired", 0)

@@ -13,6 +13,7 @@
     ├── RefreshMisconfigured     the token endpoint refuses the client, not the token
     ├── RefresherError           the refresh callable raised something of its own
     ├── RefreshRefused           raised *by* a refresh callable: the refresh token is no good
+    ├── TooManyWaiting           more items wait at a `Session.gate` than its `waiting=` allows
     ├── TokenRejected            raised *by* a gated effect: the server refused the access token
     ├── OriginNotAllowed         the token would have gone to somebody else, or in the clear
     ├── NotReplayable            a 401 whose request body can not be sent a second time
@@ -175,6 +176,10 @@ class TokenRejected(RxAuthError):
     def __init__(self, message: str = "the access token was refused", *, response: Any = None) -> None:
         super().__init__(message)
         self.response = response
+
+
+class TooManyWaiting(RxAuthError):
+    """An item came to a `Session.gate` at which as many wait already as its `waiting=` allows; it was not run."""
 
 
 class OriginNotAllowed(RxAuthError):

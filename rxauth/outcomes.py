@@ -35,6 +35,7 @@ from rxauth.errors import (
 )
 from rxauth.flight import Flight
 from rxauth.login import revoke
+from rxauth.presence import Attended, Presence
 from rxauth.refresh import is_about, is_current
 from rxauth.refreshers.protocol import Refresher
 from rxauth.runtime import Runtime
@@ -54,7 +55,7 @@ log = logging.getLogger("rxauth")
 Outcome = tuple[Tokens | None, RxAuthError | None]
 
 
-class Outcomes(Generic[S]):
+class Outcomes(Attended, Generic[S]):
     """The base of a session: its store and its two slots, for the refresh and the login that are under way.
 
     What a flight brings is reduced and its slot cleared in one step. What comes too late, because the pair or the login
@@ -86,6 +87,8 @@ class Outcomes(Generic[S]):
         self._continuity = Continuity()
         #: The sign-in that was ended in another process.
         self._left_elsewhere = ""
+        #: Who has to hear that a sign-in, or the session, is over.
+        self.presence = Presence(lambda error, action: self.report(error, f"session {name}", action))
         self.renew()
 
     def renew(self) -> None:
@@ -99,6 +102,7 @@ class Outcomes(Generic[S]):
         #: What has to be done outside of the lock, until it is done: a Ctrl-C may stop who should.
         self._steps: deque[Callable[[], object]] = deque()
         self._unpublished: SessionEvent | None = None
+        self.presence.renew()
         self.storage.renew()
 
     @property
@@ -275,7 +279,9 @@ class Outcomes(Generic[S]):
             revoke(self, tokens)
 
     def abandon_if_gone(self) -> None:
-        """Release those who wait for a flight of a pair, or for a login, that is over. It may land; that is dropped."""
+        """End what runs under a sign-in that is over; release those who wait for a flight of its pair, or for a login
+        that is over. It may land; that is dropped."""
+        self.presence.look(self.is_present)
         lost: list[tuple[str, Flight[Tokens]]] = []
         with self._lock:
             auth = self.auth

@@ -127,15 +127,16 @@ class OneAtATime:
         self._busy = False
 
     def on_next(self, value: Any) -> None:
-        self._tell(self._observer.on_next, value)
+        self.tell(self._observer.on_next, value)
 
     def on_error(self, error: Exception) -> None:
-        self._tell(self._observer.on_error, error)
+        self.tell(self._observer.on_error, error)
 
     def on_completed(self) -> None:
-        self._tell(self._observer.on_completed)
+        self.tell(self._observer.on_completed)
 
-    def _tell(self, call: Callable[..., None], *values: Any) -> None:
+    def tell(self, call: Callable[..., None], *values: Any) -> None:
+        """Call it in its turn."""
         with self._lock:
             if self._busy:
                 self._queue.append((call, values))

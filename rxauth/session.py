@@ -19,12 +19,14 @@ from rxauth.errors import InvalidTokens, RxAuthError, SessionChanged, SessionClo
 from rxauth.explain import explain
 from rxauth.flight import Flight
 from rxauth.frames import concealed
-from rxauth.gate import Failed, Project, gate, gated
+from rxauth.gate import Failed, Project, gate
+from rxauth.gated import gated
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun, sign_out
 from rxauth.origins import Origins
 from rxauth.outcomes import S
 from rxauth.policies import Policy
+from rxauth.presence import until_closed
 from rxauth.refresh import let_it_end
 from rxauth.refreshers.protocol import Refresher, call
 from rxauth.resume import Resumption, begin_with, resume
@@ -115,7 +117,9 @@ class Session(Shown, Closing, Gatekeeper[S]):
         self._subscriptions = [
             self.store.actions.of_type(Login, Logout, Refresh).subscribe(self._obey),
             # An app may end the sign-in without us, by resetting its state.
-            self.store.select(lambda state: present(self._select(state))).subscribe(lambda _: self.abandon_if_gone()),
+            self.store.select(self._present_in).subscribe(
+                lambda _: self.abandon_if_gone(), on_completed=self.end_presence
+            ),
         ]
         if given is None and is_refreshing(self.auth):
             let_it_end(self)
@@ -155,18 +159,34 @@ class Session(Shown, Closing, Gatekeeper[S]):
         )
 
     def gate(
-        self, project: Project[T, R], *, policy: Policy = "merge", failed: Failed[T, R] | None = None
+        self,
+        project: Project[T, R],
+        *,
+        policy: Policy = "merge",
+        failed: Failed[T, R] | None = None,
+        waiting: int = 1000,
     ) -> Callable[[Observable[T]], Observable[R]]:
         """An operator: for each item wait for fresh tokens, then run `project(item, tokens)`.
 
-        `project` returns an Observable, whose values are passed on, or an awaitable. An item that fails ends alone:
-        `failed(item, error)` maps it to a value, else the error is reported to the store. `raise TokenRejected` in
-        `project` means that the server refused the tokens: they are replaced and the item runs once more.
+        `project` returns an Observable, whose values are passed on, or an awaitable, which runs on the event loop on
+        which the result is subscribed. An item that fails ends alone: `failed(item, error)` maps it to a value, else
+        the error is reported to the store.
+
+        An effect goes on through refreshes, and ends with the sign-in that it began under: when that is over, it is
+        cancelled, none of its values is passed any more, and its item fails with `NotSignedIn` (signed out),
+        `SessionExpired` (the server ended it), `SessionChanged` (another user signed in) or `SessionClosed`. A session
+        that is closed reports once for all its items.
+
+        `raise TokenRejected` in `project` means that the server refused the tokens: they are replaced and the item runs
+        once more, once per generation. A pair that is refused as well, although it came in the place of another one and
+        the item has emitted nothing with it, is the item's failure.
 
         `policy`: `merge` runs all items at once, `latest` cancels the one before, `first` drops items while one runs,
-        `in_order` runs one after the other. Raises ValueError for another one, TypeError for what is no function.
+        `in_order` runs one after the other. `waiting` is how many items may wait, for their turn or for tokens; another
+        one fails with `TooManyWaiting`. Items that ran already, and wait for tokens once more, are not counted. Raises
+        ValueError for another policy or fewer than 1, TypeError for what is no function.
         """
-        return gate(self, project, policy, failed)
+        return gate(self, project, policy, failed, waiting)
 
     def gated(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Single[Any]]:
         """A function action that waits for fresh tokens: `await store.dispatch(session.gated(load))`.
@@ -175,6 +195,9 @@ class Session(Shown, Closing, Gatekeeper[S]):
         it. Without a token nothing is held. The result of the dispatch is that of `function`, to `await`, `.run()` or
         subscribe; an async `function` runs on the event loop it was dispatched on. An error of a result that nobody
         holds is reported to the store.
+
+        An async `function` ends, as an effect does, with the sign-in that it began under: it is cancelled, and its
+        result is the error. One that signs out by itself, with `session.logout()` or an action, goes on.
         """
         return gated(self, function)
 
@@ -244,10 +267,17 @@ class Session(Shown, Closing, Gatekeeper[S]):
         self._unwatch()
         for subscription in self._subscriptions:
             subscription.dispose()
+        self.end_presence()
         for flight in flights:
             flight.land(error=SessionClosed("the session was closed while this call waited"))
         if self._owns_store:
             self.store.close()
+
+    @property
+    def states(self) -> Observable[AuthState]:
+        """This session's `AuthState`: now, then whenever it is another. It completes when the session or its store is
+        closed, and never fails. Called back where the store delivers."""
+        return until_closed(self.store.select(self._select), self.store, self.presence, lambda: self._closed)
 
     @property
     def is_closed(self) -> bool:
@@ -297,6 +327,12 @@ class Session(Shown, Closing, Gatekeeper[S]):
             resume(self)
         else:
             self._sign_in(lambda flight, pending: Resumption(self, flight, pending).run, Reading)
+
+    def _present_in(self, state: S) -> tuple[str, str]:
+        try:
+            return present(self._select(state))
+        except Exception:  # the app has dropped the slice: nobody is signed in
+            return "", ""
 
     def _look(self) -> None:
         """The storage says that another process has changed the record."""

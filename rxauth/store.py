@@ -15,6 +15,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxauth.actions import is_function, is_sync, kind_of, why_no_action
 from rxauth.audience import Audience
 from rxauth.closing import Closing
+from rxauth.drain import step
 from rxauth.epics import Epic, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes
 from rxauth.reads import reads
@@ -264,6 +265,19 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
                 return self._reducer(self._state, action)
             finally:
                 self._reducing = 0
+
+    def in_turn(self, call: Callable[[], None]) -> None:
+        """Have `call` called when all that was committed before has been told, and where it is told."""
+
+        def called() -> None:
+            try:
+                call()
+            except Exception as error:
+                self.report(error, "a subscriber", None)
+
+        with self._queue.lock:
+            self._queue.put(step(self._number, called))
+        self.notify()
 
     def notify(self) -> None:
         """Tell everybody what was committed."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from reactivex import Subject
 
 from rxauth import BearerAuth, Session, Tokens
 from rxauth.errors import NotSignedIn, SessionChanged, SessionClosed, SessionExpired
@@ -224,3 +225,19 @@ class TestInAnotherProcess:
         time.advance(5)
         assert session.auth.sign_in == began
         assert server.posts == 0
+
+
+def test_an_effect_behind_the_gate_goes_on_when_the_same_account_signs_in_anew() -> None:
+    time, _, session = signed_in(**ADA)
+    source: Subject[str] = Subject()
+    values: Subject[str] = Subject()
+    seen: list[Any] = []
+    source.pipe(session.gate(lambda item, tokens: values, failed=lambda item, error: type(error))).subscribe(
+        seen.append
+    )
+    source.on_next("item")
+    session.sign_in(pair_of(time, "anew", **ADA)).run()
+    values.on_next("still ada's")
+    session.sign_in(pair_of(time, "bob", sub="bob")).run()
+    values.on_next("nobody's")
+    assert seen == ["still ada's", SessionChanged]

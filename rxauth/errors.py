@@ -55,7 +55,7 @@ class RxAuthError(Exception):
         copy = type(self).__new__(type(self), *self.args)
         copy.args = self.args
         copy.__dict__.update(self.__dict__)
-        copy.__cause__ = self.__cause__
+        copy.__cause__, copy.__context__ = self.__cause__, self.__context__
         copy.__suppress_context__ = True
         return copy
 
@@ -159,7 +159,17 @@ class RefreshMisconfigured(RxAuthError):
 
 
 class RefresherError(RxAuthError):
-    """The refresh callable raised an exception that is neither HTTP's nor ours; it is the `__cause__`."""
+    """The refresh callable raised an exception that is neither HTTP's nor ours; it is the `__cause__`.
+
+    The server may have spent the refresh token before that, so nothing is posted until `retry_at` (seconds since the
+    epoch, this machine's clock); calls before it get this error again. `cause` is `"in_doubt"`, or `"not called"` for a
+    function that does not take the tokens: then `retry_at` is None, and the next call tries again.
+    """
+
+    def __init__(self, message: str, *, cause: str = "in_doubt", retry_at: float | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.retry_at = retry_at
 
 
 class RefreshRefused(RxAuthError):

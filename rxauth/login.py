@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from rxauth.actions import SignedIn, SignInFailed
-from rxauth.errors import LoginFailed, RefreshMisconfigured, RxAuthError
+from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RxAuthError
 from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage, still
-from rxauth.refreshers.answers import failure_of
-from rxauth.refreshers.protocol import call, tokens_of
+from rxauth.refreshers.answers import failure_of, remedy
+from rxauth.refreshers.protocol import NotCalled, call, tokens_of
 from rxauth.settings import LONGEST_PAUSE
 from rxauth.single import working
 from rxauth.tokens import Tokens
@@ -124,13 +124,17 @@ class LoginRun:
     def _fail(self, error: BaseException) -> None:
         host = self._host
         failure = failure_of(error)
-        known = isinstance(error, TimeoutError) or failure.kind != "crashed"
-        text = str(error) if isinstance(error, TimeoutError) else str(failure.error)
-        passes = failure.kind in ("transient", "in_doubt") and not isinstance(failure.error, RefreshMisconfigured)
+        known = isinstance(error, TimeoutError) or not isinstance(failure.error, RefresherError)
+        if isinstance(error, NotCalled):
+            text = f"the refresher's login does not take these credentials: {error}"
+        elif known:
+            text = str(error) if isinstance(error, TimeoutError) else str(failure.error)
+        else:
+            text = f"{type(error).__name__} in the refresher's login{remedy(error)}"
+        passes = known and failure.kind in ("transient", "in_doubt")
+        passes = passes and not isinstance(failure.error, RefreshMisconfigured)
         failed = LoginFailed(
-            f"the login failed: {text}"
-            if known
-            else f"the login failed: {type(error).__name__} in the refresher's login",
+            f"the login failed: {text}",
             transient=passes or isinstance(error, TimeoutError),
             status_code=getattr(failure.error, "status_code", None),
         )

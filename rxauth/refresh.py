@@ -261,6 +261,8 @@ class RefreshRun:
             status_code=getattr(cause, "status_code", None),
         )
         expired.__cause__ = cause
+        if lost:
+            expired.__context__ = host.auth.error  # of the refresh whose answer was lost
         log.warning("rxauth: session %r: the sign-in is over: %s", host.name, expired)
         if host.conclude(SessionEnded(**self._about(), cause=expired), self._flight):
             host.storage.clear(spent.sign_in, host.present, cause=expired)

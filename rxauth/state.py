@@ -23,7 +23,14 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.errors import NotSignedIn, RefreshMisconfigured, RefreshUnavailable, RxAuthError, SessionExpired
+from rxauth.errors import (
+    NotSignedIn,
+    RefresherError,
+    RefreshMisconfigured,
+    RefreshUnavailable,
+    RxAuthError,
+    SessionExpired,
+)
 from rxauth.runtime import Instant
 from rxauth.shown import Shown
 from rxauth.tokens import Tokens
@@ -221,7 +228,7 @@ def refusal(state: AuthState) -> RxAuthError:
         return NotSignedIn(
             "nobody is signed in: call session.login(...), or session.sign_in(tokens) with tokens you have"
         )
-    if isinstance(error, RefreshUnavailable | RefreshMisconfigured):
+    if isinstance(error, RefreshUnavailable | RefreshMisconfigured | RefresherError):
         return error.again()
     return RefreshUnavailable("the last refresh failed; the next one may be tried at retry_at", retry_at=state.retry_at)
 

@@ -196,7 +196,7 @@ class SharedRefreshRun(RefreshRun):
         host, spent = self._host, self._spent
         if failure.kind == "final" and self._others_knew_better():
             return
-        if failure.kind in ("transient", "misconfigured"):
+        if failure.kind in ("transient", "misconfigured", "crashed"):
             # There was an answer, or nothing was sent: the pair is as it was.
             host.storage.note_spending(spent, None, self._is_current)
         super()._fail(failure)

@@ -20,7 +20,8 @@ from rxauth.errors import (
     SessionExpired,
     UnsendableTokens,
 )
-from rxauth.frames import own_frames, without_frames
+from rxauth.frames import chain, own_frames, without_frames
+from rxauth.refreshers.protocol import NotCalled
 from rxauth.runtime import current_runtime
 
 #: Which answers end the sign-in, beside those that say so themselves: statuses, or a function of the response.
@@ -87,6 +88,7 @@ _PASSING_CODES = {
 }
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAMES_THE_TOKEN = re.compile(r"(?<!csrf )(?<!xsrf )\btoken\b", re.IGNORECASE)
+_OTHER_LOOP = re.compile(r"different (event )?loop|event loop is closed", re.IGNORECASE)
 _HARMLESS_CODE = re.compile(r"[a-z][a-z_.\-]{1,39}", re.IGNORECASE)
 #: A code that is about neither the token nor only the status again (`"error": "Unauthorized"`), and is no sentence.
 _OWN_CODE = re.compile(r"(?!bad.?request$|unauthorized$|(?!.*[cx]srf).*token)[a-z][\w.:/\-]*", re.IGNORECASE)
@@ -96,7 +98,8 @@ _OWN_CODE = re.compile(r"(?!bad.?request$|unauthorized$|(?!.*[cx]srf).*token)[a-
 class Failure:
     """Why a try brought no tokens.
 
-    `in_doubt`: the server may have spent the refresh token without our having its answer. `repeat`: the same refresh
+    `in_doubt`: the server may have spent the refresh token without our having its answer. `crashed`: nothing was sent,
+    and nothing needs to be waited for. `repeat`: the same refresh
     may try again. `retry_after`: the wait in seconds that the server asked for.
     """
 
@@ -216,10 +219,22 @@ def failure_of(error: BaseException) -> Failure:
     if names & {"HTTPError", "StreamError"}:
         lost = _unreachable("the connection to the token endpoint broke before its answer", error)
         return Failure("in_doubt", _caused(lost, error))
-    crashed = RefresherError(f"the refresh callable raised {type(error).__name__}")
-    crashed.__cause__ = error
-    own_frames(error)
-    return Failure("crashed", crashed)
+    if isinstance(error, NotCalled):
+        uncalled = RefresherError(f"the refresh callable cannot be called with the tokens: {error}", cause=error.cause)
+        return Failure("crashed", _caused(uncalled, error.__cause__ or error))
+    crashed = RefresherError(f"the refresh callable raised {type(error).__name__}{remedy(error)}")
+    crashed.__cause__ = own_frames(error)
+    return Failure("in_doubt", crashed)
+
+
+def remedy(error: BaseException) -> str:
+    """What to do about an error that speaks of event loops; "" for any other."""
+    if not any(_OTHER_LOOP.search(str(link)) for link in chain(error)):
+        return ""
+    return (
+        ": an async callable runs on an event loop of its own each time, to which an httpx.AsyncClient made outside of "
+        "it is not bound; make the client inside the function, or use a sync httpx.Client or a built-in refresher"
+    )
 
 
 def _failure_of_status(error: Any) -> Failure:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-from rxauth.errors import InvalidTokens
+from rxauth.errors import InvalidTokens, RefresherError
 from rxauth.runtime import Instant, current_runtime
 from rxauth.tokens import Tokens
 
@@ -28,8 +28,16 @@ def rotates(refresher: Refresher) -> bool:
 
 
 def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """Call a sync or an async function from a thread without a running loop, and return its result."""
-    result = function(*args, **kwargs)
+    """Call a sync or an async function from a thread without a running loop, and return its result.
+
+    Raises `NotCalled` when the function does not take these arguments, so that not a line of it has run.
+    """
+    try:
+        result = function(*args, **kwargs)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None or _takes(function, args, kwargs):
+            raise
+        raise NotCalled(str(error), cause="not called") from error
     if inspect.isawaitable(result):
 
         async def wait() -> Any:
@@ -37,6 +45,21 @@ def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 
         return current_runtime().run(wait())
     return result
+
+
+class NotCalled(RefresherError):
+    """A function of the user's that does not take what it has to be called with: nothing has been sent."""
+
+
+def _takes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Could the function have begun? Where that is not known, it could."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    except ValueError:  # one of an extension, which does not say
+        return True
+    return True
 
 
 def tokens_of(answer: object, sent: Instant, now: Instant, keep: Tokens | None = None) -> Tokens:

@@ -181,7 +181,7 @@ def test_a_misconfigured_client_is_told_at_once_and_probes_once_a_minute() -> No
     assert session.auth.tokens is not None
 
 
-def test_a_callable_that_raises_frees_everybody_and_the_next_call_may_refresh() -> None:
+def test_a_callable_that_raises_frees_everybody_and_a_call_after_the_cool_down_refreshes() -> None:
     """B12"""
     time, refresher, session = make()
     refresher.script = [KeyError("no such field")]
@@ -190,7 +190,9 @@ def test_a_callable_that_raises_frees_everybody_and_the_next_call_may_refresh() 
     for caller in callers:
         assert isinstance(caller.error, RefresherError)
         assert isinstance(caller.error.__cause__, KeyError)
+        assert caller.error.retry_at == pytest.approx(time.now().wall - 0.8 + 5)
     assert refresher.posts == 1
+    time.advance(5)
     assert session.fresh().run().access == "access-2"
 
 

@@ -12,6 +12,7 @@ import httpx
 
 from rxauth import Tokens
 from rxauth.errors import RefreshRefused, RefreshUnavailable
+from rxauth.refreshers.protocol import NotCalled
 from rxauth.state import is_cooling
 from rxauth.storage import Key, MemoryStorage, Record
 from tests.simulation.clock import Interleaving
@@ -119,18 +120,20 @@ class Server:
             raise httpx.ConnectError("refused")
         if kind == "503":
             raise RefreshUnavailable("503", status_code=503)
-        if kind == "crash":
-            raise KeyError("a fault of the app's own")
+        if kind == "crash" and self.number % 3:
+            raise NotCalled("a fault of the app's own, before anything was sent")
         family = token.partition("/")[0]
         if token in self.spent or family in self.dead or kind == "refused":
             self.dead.add(family)
             raise RefreshRefused(status_code=400)
         self.spent[token] = family
         pair = self.issue(family)
-        if kind in ("lost", "odd", "late"):
+        if kind in ("lost", "odd", "late", "crash"):
             self.unheard[token] = self.time.now().mono
         if kind == "lost":
             raise httpx.ReadError("reset")
+        if kind == "crash":
+            raise KeyError("a fault of the app's own") if token.endswith("1") else SystemExit("what is no Exception")
         if kind == "odd":
             return {"no": "tokens"}
         if kind == "late":

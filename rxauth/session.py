@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, TypeVar, Unpack, cast
+from typing import Any, Never, NoReturn, TypeVar, Unpack, cast
 
 from reactivex import Observable
 
@@ -28,7 +28,7 @@ from rxauth.outcomes import S
 from rxauth.policies import Policy
 from rxauth.presence import until_closed
 from rxauth.refresh import let_it_end
-from rxauth.refreshers.protocol import Refresher, call
+from rxauth.refreshers.protocol import Refresher, call, keywords_of
 from rxauth.resume import Resumption, begin_with, resume
 from rxauth.runtime import LINGER, Runtime, running_loop
 from rxauth.settings import Settings, SettingsOptions
@@ -204,16 +204,19 @@ class Session(Shown, Closing, Gatekeeper[S]):
     # -- in and out ------------------------------------------------------------------------------------------------
 
     @concealed
-    def login(self, **credentials: Any) -> Single[Tokens]:
+    def login(self, *given: Never, **credentials: Any) -> Single[Tokens]:
         """Sign in with the refresher's login. It begins now; calls that arrive meanwhile wait for it.
 
-        Emits the tokens, or `LoginFailed`; whoever was signed in before then still is.
+        Emits the tokens, or `LoginFailed`; whoever was signed in before then still is. The credentials are keywords:
+        `session.login(username=..., password=...)`. Raises TypeError for others and for a refresher without a login.
         """
         login = getattr(self.refresher, "login", None)
         if login is None:
             raise TypeError(
                 f"{self.refresher!r} has no login; fetch the tokens yourself and call session.sign_in(tokens)"
             )
+        if given:
+            raise TypeError(f"the credentials are keywords: session.login({keywords_of(login)})")
         fetch = partial(call, login, **credentials)
         return self._sign_in(lambda flight, sign_in: LoginRun(self, flight, sign_in, fetch).run)
 

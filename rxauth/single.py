@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator
 from contextvars import copy_context
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -26,6 +26,8 @@ Loop: TypeAlias = asyncio.AbstractEventLoop
 Join: TypeAlias = Callable[[Settle[T], Loop | None], Leave]
 
 log = logging.getLogger("rxauth")
+
+_NOT_AWAITED = "not awaited: `await` it or `.run()` it"
 
 _WAITS_FOR_ITSELF = (
     "waiting for a fresh token on the thread that fetches it would wait for ever; in a refresh callable use a client "
@@ -49,6 +51,9 @@ class Single(Observable[T]):
     else in the thread that has the outcome. `.run()` blocks, which is allowed on the thread of a running loop too, but
     raises `WouldDeadlock` on the thread that does the work, unless the outcome is there at once. On trio it can be
     awaited as well.
+
+    The value's attributes and items are not those of the Single: code that takes it for its value (a forgotten `await`)
+    gets an AttributeError or a TypeError that says so. Like any object it is true.
 
     `stuck` says why blocking this thread would keep the work from being done, if it is not the owner's flight that
     would wait for itself; "" when it would not.
@@ -141,6 +146,22 @@ class Single(Observable[T]):
         if error is not None:
             raise error
         return cast(T, value)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {_NOT_AWAITED}>"
+
+    if not TYPE_CHECKING:  # where type checkers see it, every attribute exists
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{kind!r} object has no attribute {name!r}; it is {_NOT_AWAITED}", name=name, obj=self
+            )
+
+    def __getitem__(self, key: Any) -> NoReturn:
+        # Iteration ends here as well. With an `__iter__` it would be an Iterable, and operators of reactivex that take
+        # an Observable or an Iterable would iterate over it.
+        raise TypeError(f"a Single has no items and cannot be iterated over; it is {_NOT_AWAITED}")
 
 
 async def _on_trio(single: Single[T]) -> T:

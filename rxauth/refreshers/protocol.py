@@ -62,6 +62,17 @@ def _takes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[
     return True
 
 
+def keywords_of(login: Callable[..., Any]) -> str:
+    """The keywords of a refresher's login, to show in an error: `username=..., password=...`."""
+    try:
+        parameters = [*inspect.signature(login).parameters.values()]
+    except (TypeError, ValueError):  # a callable of C, or one whose signature is broken
+        parameters = []
+    takes = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [parameter.name for parameter in parameters if parameter.kind in takes] or ["username", "password"]
+    return ", ".join(f"{name}=..." for name in names)
+
+
 def tokens_of(answer: object, sent: Instant, now: Instant, keep: Tokens | None = None) -> Tokens:
     """The pair that a refresher returned, its life counted from `now`. Raises `InvalidTokens`."""
     if isinstance(answer, Tokens):

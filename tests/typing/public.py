@@ -100,6 +100,8 @@ assert_type(store.actions.pipe(of_type(SessionEnded)), Observable[SessionEnded])
 assert_type(session.fresh().pipe(share_replayed()), Observable[Tokens])
 
 Session(refreshed, leeway=10, refresh_ahead=None, deadline=20, tries=1, excess_window=0.5)
+session.fresh().access  # type: ignore[attr-defined]  # noqa: B018
+session.login("ada", "lovelace")  # type: ignore[arg-type]
 Session(refreshed, leewya=10)  # type: ignore[call-arg]
 Session(refreshed, tries="3")  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -206,9 +207,9 @@ class Outcomes(Attended, Generic[S]):
             return None
         return self.gone(began)
 
-    def _follow(self, before: AuthState, tokens: Tokens) -> None:
+    def _follow(self, before: AuthState, tokens: Tokens, *, same: bool = False) -> None:
         """These tokens' sign-in has taken the place of `before`: as another user, or as the same account."""
-        if before.tokens is not None and is_same_account(before.tokens, tokens):
+        if before.tokens is not None and (same or is_same_account(before.tokens, tokens)):
             self._continuity.follow(before.sign_in, tokens.sign_in)
 
     def leave(self, sign_in: str, cause: SessionExpired | None) -> None:
@@ -231,21 +232,28 @@ class Outcomes(Attended, Generic[S]):
             log.warning("rxauth: session %r: %s", self.name, cause)
         self.notify()
 
-    def enter(self, tokens: Tokens) -> bool:
+    def enter(self, tokens: Tokens, *, same: bool = False) -> bool:
         """Somebody signed in in another process: as of now, this one is signed in as he is, unless it is busy with a
-        login of its own. The caller notifies."""
+        login of its own. `same`: it is known to be the same user, whatever the tokens say. The caller notifies."""
         with self._lock:
             if self._closed or self.auth.pending or self.auth.sign_in == tokens.sign_in:
                 return False
             before, now = self.auth, self.runtime.now()
             self.store.commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
             self.store.commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
-            self._follow(before, tokens)
+            self._follow(before, tokens, same=same)
         return True
 
-    def take_up(self, pending: str, tokens: Tokens | None, flight: Flight[Tokens] | None = None) -> bool:
+    def take_up(
+        self,
+        pending: str,
+        tokens: Tokens | None,
+        flight: Flight[Tokens] | None = None,
+        over: SessionExpired | None = None,
+    ) -> bool:
         """Begin as these tokens say, or as nobody, in the place of `pending`, for which calls may have waited as for a
-        login. False when that came too late to count. The caller notifies."""
+        login. `over`: the sign-in with which it would have begun has ended. False when that came too late to count.
+        The caller notifies."""
         with self._lock:
             self.note_look(None)
             if flight is not None and self._login is not None and self._login[1] is flight:
@@ -260,6 +268,11 @@ class Outcomes(Attended, Generic[S]):
                 self._follow(before, tokens)
                 if pending:
                     self._continuity.follow(pending, tokens.sign_in)
+            elif over is not None:
+                failed = pending or secrets.token_hex(8)
+                if not pending:
+                    self.store.commit(SigningIn(**about, sign_in=failed))
+                self.store.commit(SignInFailed(**about, sign_in=failed, error=over))
             elif self.auth.tokens is None:
                 self.store.commit(SignedOut(**about, sign_in=pending))
             else:  # somebody was there before, in a store that outlives its sessions

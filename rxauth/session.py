@@ -29,7 +29,7 @@ from rxauth.policies import Policy
 from rxauth.presence import until_closed
 from rxauth.refresh import let_it_end
 from rxauth.refreshers.protocol import Refresher, call, keywords_of
-from rxauth.resume import Resumption, begin_with, resume
+from rxauth.resume import Resumption, resume
 from rxauth.runtime import LINGER, Runtime, running_loop
 from rxauth.settings import Settings, SettingsOptions
 from rxauth.shown import Shown
@@ -59,12 +59,16 @@ class Session(Shown, Closing, Gatekeeper[S]):
     does not handle the session's events. The session keeps no truth of its own: it dispatches events and reads that
     state.
 
-    `tokens` is a pair that you already have. `origins` are the places, as `"https://host"`, that may be sent the access
-    token, beside the refresher's. `storage` keeps the tokens between runs; it is read here, but on a running event loop
-    in the background, and calls wait for it as for a login. `runtime` is the clock and the threads; a test calls it
-    `time=VirtualTime()`. `name` tells the sessions of one store apart; the slice of one that is not "default" begins as
-    `AuthState(session=name)`. The numbers (`leeway`, `deadline`, ...), in seconds, are those of
-    `rxauth.settings.Settings`.
+    `tokens` is a pair that you already have, for example from a configuration or a device login. It begins a new
+    sign-in, in the place of whatever is stored, unless the `storage` knows the pair: then what became of it is resumed,
+    so that the same pair can be given at every start. If its sign-in is over, by a logout or by the server, the pair is
+    not used again: calls get `SessionExpired` until somebody signs in. See docs/storage.md.
+
+    `origins` are the places, as `"https://host"`, that may be sent the access token, beside the refresher's. `storage`
+    keeps the tokens between runs; it is read here, but on a running event loop in the background, and calls wait for it
+    as for a login. `runtime` is the clock and the threads; a test calls it `time=VirtualTime()`. `name` tells the
+    sessions of one store apart; the slice of one that is not "default" begins as `AuthState(session=name)`. The numbers
+    (`leeway`, `deadline`, ...), in seconds, are those of `rxauth.settings.Settings`.
 
     Raises `OriginNotAllowed` for a token endpoint or an origin that is plain http on another machine, `InvalidTokens`,
     `MissingSlice`, and TypeError or ValueError for another wrong argument.
@@ -322,14 +326,12 @@ class Session(Shown, Closing, Gatekeeper[S]):
         return Single(flight.join, self.runtime, self)
 
     def _start_with(self, given: Tokens | None) -> None:
-        """Begin signed in, with the tokens given or else with those in the storage."""
+        """Begin signed in, with the tokens given, or with what became of them, or else with those in the storage."""
         blocks = not self.storage.is_shared or running_loop() is None
-        if given is not None:
-            begin_with(self, given, blocks=blocks)
-        elif blocks:
-            resume(self)
+        if blocks:
+            resume(self, given)
         else:
-            self._sign_in(lambda flight, pending: Resumption(self, flight, pending).run, Reading)
+            self._sign_in(lambda flight, pending: Resumption(self, flight, pending, given).run, Reading)
 
     def _present_in(self, state: S) -> tuple[str, str]:
         try:

@@ -17,6 +17,7 @@ from rxauth.refreshers.answers import Failure, failure_of
 from rxauth.runtime import Instant, Pending
 from rxauth.settings import LONGEST_PAUSE, Settings
 from rxauth.storage.guarded import News, why
+from rxauth.storage.lineage import began_with
 from rxauth.storage.protocol import Record
 from rxauth.tokens import Tokens
 
@@ -335,7 +336,7 @@ def take(host: Host, news: News, spent: Tokens, flight: Flight[Tokens] | None) -
             assert record is not None
             assert record.tokens is not None
             tokens = replace(record.tokens, sign_in=record.sign_in, generation=next_generation())
-            if host.enter(tokens):
+            if host.enter(tokens, same=began_with(record, spent)):
                 host.storage.adopt(tokens, record)
                 note_storage(host, tokens, None)
                 host.notify()

@@ -4,11 +4,11 @@
      "refresh_expires_at": null, "life": 300.0, "scope": null, "account": "", "endpoint": "", "spending": null}
 
 `rxauth` is the version of this form. A tombstone has no token and nothing about one, and may have `cause` and
-`status_code`: why the server ended the sign-in. The times are seconds since the
-epoch on the clock that all who share the place have: this machine's for a file and a keyring, the server's for Redis.
-They come from the life that the token endpoint stated (see `Tokens`), so that its own clock does not matter. What else
-stands in an object of version 1 is ignored: a later release may add a field that this one can do without, else it
-raises the version.
+`status_code`: why the server ended the sign-in. `origins` and `recent` are the fingerprints of earlier pairs, with a
+space between two. The times are seconds since the epoch on the clock that all who share the place have: this machine's
+for a file and a keyring, the server's for Redis. They come from the life that the token endpoint stated (see `Tokens`),
+so that its own clock does not matter. What else stands in an object of version 1 is ignored: a later release may add a
+field that this one can do without, else it raises the version.
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ def dumps(record: Record) -> str:
             "scope": tokens.scope,
         }
     fields |= {"account": record.account, "endpoint": record.endpoint, "spending": record.spending}
-    optional = {"cause": record.cause, "status_code": record.status_code}
+    optional = {
+        "cause": record.cause,
+        "status_code": record.status_code,
+        "origins": " ".join(record.origins),
+        "recent": " ".join(record.recent),
+    }
     fields |= {name: value for name, value in optional.items() if value not in ("", None)}
     return json.dumps(fields, allow_nan=False)
 
@@ -69,6 +74,8 @@ def loads(text: str, where: str) -> Record:
         fields.number("spending"),
         fields.text("cause", ""),
         fields.integer_or_none("status_code"),
+        tuple(fields.text("origins", "").split()),
+        tuple(fields.text("recent", "").split()),
     )
 
 

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Literal, NamedTuple, TypeVar
 
 from rxauth.errors import SessionExpired, StorageError
 from rxauth.runtime import Latch, Pending, Runtime
+from rxauth.storage.lineage import following, given_again, knows
 from rxauth.storage.memory import MemoryStorage
 from rxauth.storage.owner import account_of, check_endpoint
 from rxauth.storage.protocol import Key, Record, SharedStorage, TokenStorage, WatchedStorage
@@ -46,6 +48,10 @@ class GuardedStorage:
         #: What the storage holds, as far as is known, and the pair that this is, if it is one of ours.
         self._stored: Key | None = None
         self._holds: Tokens | None = None
+        #: The last record that is known to have been stored.
+        self._record: Record | None = None
+        #: The pair that was given at the start, if another one was resumed in its place.
+        self._given: Tokens | None = None
         #: The last of the numbers that all processes share, for each sign-in that was stored: none of them goes back,
         #: and a sign-in that was stored, and is not any more, does not come back. And the pair with the last of all.
         self._numbers: dict[str, int] = {}
@@ -81,8 +87,16 @@ class GuardedStorage:
 
     def adopt(self, tokens: Tokens, record: Record) -> None:
         """This record is what is stored, and these are its tokens, under this session's own number."""
-        self._stored, self._holds = record.key, tokens
+        self._stored, self._holds, self._record = record.key, tokens, record
         self._numbers[record.sign_in], self._last_numbered = record.generation, tokens
+
+    def note_given(self, tokens: Tokens) -> None:
+        """This pair was given, and what is stored was resumed in its place."""
+        self._given = tokens
+
+    def pass_over(self, record: Record) -> None:
+        """This record's sign-in was there, and was not resumed: it is no newcomer."""
+        self._numbers.setdefault(record.sign_in, record.generation)
 
     def enter(self, wait: float) -> tuple[AbstractContextManager[None], Pending[None]]:
         """Begin to enter the section in which this process alone may refresh; the caller waits, and leaves it."""
@@ -108,10 +122,13 @@ class GuardedStorage:
                 return News("absent")
             known = self._numbers.get(tokens.sign_in, 0)
             if record.tokens is None:
-                return News("over" if known or record.sign_in == tokens.sign_in else "nothing", record)
+                is_over = known or record.sign_in == tokens.sign_in or knows(record, tokens)
+                return News("over" if is_over else "nothing", record)
             if record.sign_in != tokens.sign_in:
                 # Unless ours was never stored, in the place of who was there before.
-                is_later = known or self._found.get(tokens.sign_in, record.sign_in) != record.sign_in
+                is_later = (
+                    known or knows(record, tokens) or self._found.get(tokens.sign_in, record.sign_in) != record.sign_in
+                )
                 return News("other" if is_later else "nothing", record)
             if _text(record.tokens) == _text(tokens):
                 self.adopt(tokens, record)  # also when a save of ours came through after its time limit
@@ -181,11 +198,13 @@ class GuardedStorage:
         if not wanted() or self._is_overtaken(tokens):
             return None
         generation = self._numbers.get(sign_in, 0) + (not _is_ours(self._last_numbered, tokens))
-        record = Record(sign_in, generation, tokens, account_of(tokens), self._endpoint, spending)
+        account = account_of(tokens)
         try:
             if replaces is None and (self._endpoint or self.is_exclusive):
                 found = self._load()  # what it would take the place of may not be ours to remove
                 self._found.setdefault(sign_in, found.sign_in if found is not None else "")
+            new = Record(sign_in, generation, tokens, account, self._endpoint, spending)
+            record = given_again(following(new, self._record), self._given)
             stored = self._ordered(lambda: self._storage.save(record, replaces))
         except Exception as error:
             if not self._is_failing:  # the tries that follow say nothing new
@@ -234,7 +253,9 @@ class GuardedStorage:
             return False  # nobody else reads it
         # A refresher of the user's may have raised it, with anything as its cause.
         status = cause.status_code if type(cause.status_code) is int else None
-        over = Record(*stored, None, endpoint=self._endpoint, cause=str(cause.cause or "refused"), status_code=status)
+        record = self._record
+        ended = record if record is not None and record.key == stored else Record(*stored, None)
+        over = replace(ended, tokens=None, spending=None, cause=str(cause.cause or "refused"), status_code=status)
         return self._ordered(lambda: self._storage.save(over, stored))
 
     @contextmanager
@@ -259,7 +280,10 @@ class GuardedStorage:
             mine.set()
 
     def _load(self) -> Record | None:
-        return check_endpoint(self._ordered(self._storage.load), self._endpoint)
+        record = check_endpoint(self._ordered(self._storage.load), self._endpoint)
+        if record is not None:
+            self._record = record
+        return record
 
     def _ordered(self, work: Callable[[], T]) -> T:
         """A call whose time limit has run out still goes on, and may land on top of what comes after it: that waits."""
@@ -268,6 +292,8 @@ class GuardedStorage:
         return self._limited(work)
 
     def _limited(self, work: Callable[[], T]) -> T:
+        if type(self._storage) is MemoryStorage:
+            return work()  # which cannot block
         pending = self._runtime.io(work, "rxauth-storage")
         if not self._runtime.wait(pending.done, self._timeout):
             self._late = pending.done

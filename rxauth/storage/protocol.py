@@ -24,6 +24,8 @@ class Record:
 
     `cause` and `status_code` are those of the `SessionExpired` with which the server ended the sign-in, in a tombstone;
     a tombstone without a cause is a logout.
+
+    `origins` and `recent` are the fingerprints of the pairs that were here before: see `rxauth.storage.lineage`.
     """
 
     sign_in: str
@@ -34,6 +36,8 @@ class Record:
     spending: float | None = None
     cause: str = ""
     status_code: int | None = None
+    origins: tuple[str, ...] = ()
+    recent: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

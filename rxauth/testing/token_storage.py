@@ -51,6 +51,7 @@ class TokenStorageConformance:
         full = Tokens("access", "refresh", 1.9e9 + 0.125, 2.1e9, "read write", life=300.5)
         for saved in (
             Record(MINE, 7, full, "mary@example.com", "https://auth.example.com/token", 1.8e9 + 0.25),
+            Record(MINE, 8, full, origins=("0f1e2d3c4b5a", "a5b4c3d2e1f0"), recent=("0f1e2d3c4b5a",)),
             Record(MINE, 1, Tokens("access")),
             Record(MINE, 10**12, Tokens("access", expires_at=0.0, life=0.0)),
         ):
@@ -155,5 +156,5 @@ def is_over(found: Record | None) -> bool:
 def _parts(record: Record) -> dict[str, object]:
     """All that must come back, by name. What a session notes in its own tokens is not stored."""
     kept = ("access", "refresh", "expires_at", "refresh_expires_at", "scope", "life")
-    own = ("sign_in", "generation", "account", "endpoint", "spending", "cause", "status_code")
+    own = ("sign_in", "generation", "account", "endpoint", "spending", "cause", "status_code", "origins", "recent")
     return {name: getattr(record.tokens, name, None) for name in kept} | {name: getattr(record, name) for name in own}

@@ -149,7 +149,7 @@ async def test_tokens_that_are_given_are_stored_though_the_interpreter_exits_mea
     time = Noting()
     shelf = Shelf()
     with made(shelf, tokens=stored().tokens, time=time):
-        assert time.spawned[0] == ("rxauth-store", LINGER)
+        assert time.spawned[0] == ("rxauth-flight", LINGER)
         shelf.may_read.set()  # else it would wait for that in whatever test comes next
 
 

@@ -130,13 +130,15 @@ async def test_an_effect_that_began_while_the_storage_was_read_is_the_stored_use
 
 
 @on_a_loop
-async def test_on_a_loop_tokens_that_are_given_are_there_at_once_and_stored_in_the_background() -> None:
+async def test_on_a_loop_tokens_that_are_given_wait_for_the_storage_and_are_stored() -> None:
     storage = Slow()
     given = Tokens.from_response({"access_token": "given", "refresh_token": "r", "expires_in": 300})
     with made(storage, tokens=given) as session:
-        assert (await session.fresh()).access == "given"
+        waiting = asyncio.create_task(ask(session))
+        await asyncio.sleep(0)
+        assert session.auth.status == "signing_in"
         storage.may_answer.set()
-        await asyncio.to_thread(until, lambda: storage._record is not None)
+        assert (await waiting).access == "given"
         assert storage._record is not None
         assert storage._record.tokens is not None
         assert storage._record.tokens.access == "given"

@@ -50,6 +50,8 @@ class FleetWorld:
             self.shelf.faults = 0.0  # a lease that runs out before anybody could be told to wait longer
         self.server = Endpoint(self.time, dice, self.wrong, kinds)
         self.fleet: list[Process] = []
+        #: The first pair of all.
+        self.given = Tokens("none")
         #: How often somebody left of his own will, or came; and was the last record forgotten?
         self.logouts = self.logins = self.kills = 0
         self.forgotten = self.has_faults = False
@@ -74,7 +76,7 @@ class FleetWorld:
 
     def _begin(self) -> None:
         faults, self.shelf.faults = self.shelf.faults, 0.0
-        pair = Tokens.from_response(self.server.issue("ada"), received=self.time.now())
+        pair = self.given = Tokens.from_response(self.server.issue("ada"), received=self.time.now())
         for number in range(self.dice.choice((2, 2, 3, 5))):
             self._start(pair if number == 0 else None)
             self.time.advance(10)
@@ -82,6 +84,14 @@ class FleetWorld:
 
     def _start(self, tokens: Tokens | None = None) -> None:
         self.time.spawn(lambda: self.fleet.append(Process(self, tokens)), "a process")
+
+    def _start_again(self, _: Process) -> None:
+        """One more, with the pair that its configuration names, or none. Where that pair was never spent it comes as
+        somebody else, and a store that was started anew knows nothing of it."""
+        given = None if self.forgotten else self.dice.choice((None, self.given))
+        if given is not None and given.refresh not in self.server.spent:
+            self.logins += 1
+        self._start(given)
 
     def _at(self, act: Callable[[Process], None]) -> Callable[[], None]:
         pause, number = self.dice.choice(PAUSES), self.dice.randrange(len(self.fleet))
@@ -115,7 +125,7 @@ class FleetWorld:
         self.told += 1
 
     def _rarely(self, process: Process) -> None:
-        acts = (self._log_out, self._log_in, self._forget, self._fall, self._kill, lambda _: self._start())
+        acts = (self._log_out, self._log_in, self._forget, self._fall, self._kill, self._start_again)
         self.dice.choice(acts)(process)
 
     def _log_out(self, process: Process) -> None:

@@ -126,7 +126,7 @@ def test_a_refusal_when_somebody_else_has_signed_in_by_now(opened: Open) -> None
 
     class Switched(httpx.HTTPTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            opened().save(Record("bobs", 1, server.issue().tokens))
+            opened().save(Record("bobs", 1, Tokens("bobs-access", "bobs-refresh", 2e9)))
             return httpx.Response(401, json={"code": "token_not_valid", "detail": "Token is invalid"})
 
     with (

@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
+from rxauth.async_sender import AsyncSender
+from rxauth.auth_for import auth_for
 from rxauth.calls import (
     AdHocCall,
     ApiCall,
@@ -32,7 +34,6 @@ from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
 from rxauth.loop_end import LoopEnd
 from rxauth.policies import OneAtATime, Policy, check_policy
 from rxauth.runtime import running_loop
-from rxauth.senders import AsyncSender
 from rxauth.sending import Sending, awaited, forsake
 from rxauth.session import Session
 from rxauth.single import Loop, Single
@@ -76,10 +77,12 @@ def api_epic(
     of dispatch; at most `max_in_flight` are on the wire, the others queue. Anonymous calls pass by those that wait.
 
     An async client's calls run on the event loop on which the epic is added, a blocking one's on up to 16 threads.
-    The client's `base_url` is an origin that may be sent the token. `policy` is `merge`, `latest` (a new call cancels
+    Calls with a token are sent through the client's own `BearerAuth`, with all its options, or through a default one;
+    the client's `base_url` is an origin that may be sent the token. `policy` is `merge`, `latest` (a new call cancels
     the one before), `first` (calls are dropped while one runs) or `in_order`. `calls`: the classes this epic answers,
     to give each its own policy; two epics for one class send each of its calls twice. Raises TypeError for an async
-    client where no loop runs, and for what is no client or call; ValueError for another policy.
+    client where no loop runs, and for what is no client or call; ValueError for another policy, and for a client whose
+    `BearerAuth` is of another session.
     """
     if not hasattr(client, "send") or not hasattr(client, "build_request"):
         raise TypeError(f"api_epic() needs an httpx or httpx2 client, got {type(client).__name__}")
@@ -91,6 +94,8 @@ def api_epic(
     kinds = calls if isinstance(calls, tuple) else (calls,)
     if not kinds or not all(isinstance(kind, type) and issubclass(kind, ApiCall) for kind in kinds):
         raise TypeError(f"calls must be a class of ApiCall, or a tuple of them; got {calls!r}")
+
+    auth = auth_for(client, session)
 
     def epic(actions: ActionStream[Any], state: StateView[Any]) -> Observable[Any]:
         loop = running_loop()
@@ -107,9 +112,9 @@ def api_epic(
             sending = Sending(session, state, OneAtATime(observer), policy, actions._source is session.store)
             if is_async:
                 assert loop is not None
-                sending.sender = AsyncSender(client, sending, max_in_flight, loop)
+                sending.sender = AsyncSender(client, auth, sending, max_in_flight, loop)
             else:
-                sending.sender = ThreadSender(client, sending, max_in_flight)
+                sending.sender = ThreadSender(client, auth, sending, max_in_flight)
             served = _served.setdefault(actions._source, [])
             serving = _Serving(kinds, weakref.ref(session), loop if is_async else None)
 

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncGenerator, Callable, Collection, Generator
-from typing import Any, ClassVar, Literal
+import copy
+from collections.abc import AsyncGenerator, Generator
+from typing import Any, ClassVar, Literal, Self
 
 import httpx
 
-from rxauth.bodies import aread, is_replayable, read
-from rxauth.errors import NotReplayable
+from rxauth.bodies import aread, is_replayable, not_replayable, read
+from rxauth.errors import RefreshTimeout
+from rxauth.marks import EXTENSION, Began, caller_of
 from rxauth.names import AUTHORIZATION, BEARER, check_sendable
-from rxauth.refreshers.endpoint import origin_of
-from rxauth.runtime import Instant
+from rxauth.refusals import Refusals, Refused
 from rxauth.session import Session
+from rxauth.settings import is_number
 from rxauth.single import Single, is_fetching
-from rxauth.state import AuthState
+from rxauth.state import refusal
 from rxauth.tokens import Tokens
-from rxauth.trace import next_caller, traced_async_flow, traced_flow
+from rxauth.trace import traced_async_flow, traced_flow
 
 Elsewhere = Literal["refuse", "bare"]
-#: Which answers mean that the access token was refused: a status, several, or a function of a 4xx response, read.
-Refused = int | Collection[int] | Callable[[Any], bool]
-
-#: The key of ours in the `extensions` of httpx's requests and responses.
-EXTENSION = "rxauth"
-
-
-class Began:
-    """Marks a request with the sign-in under which its call began, the tokens that it has waited for, and its number
-    in recordings."""
-
-    __slots__ = ("caller", "sign_in", "tokens")
-
-    def __init__(self, sign_in: str, tokens: Tokens | None, caller: int) -> None:
-        self.sign_in, self.tokens, self.caller = sign_in, tokens, caller
-
-    def has_still(self, auth: AuthState, now: Instant) -> bool:
-        """May these tokens be used without asking again? They are the current ones, and live, or arrived stale."""
-        tokens = self.tokens
-        if tokens is None or tokens.generation != auth.generation or auth.refused:
-            return False
-        remaining = tokens.remaining(now)
-        return remaining is None or remaining > 0 or tokens.life == 0
 
 
 class BearerFlow:
@@ -60,6 +38,7 @@ class BearerFlow:
         elsewhere: Elsewhere = "refuse",
         header: str = AUTHORIZATION,
         scheme: str = BEARER,
+        wait: float | None = None,
     ) -> None:
         if not isinstance(session, Session):
             raise TypeError(
@@ -69,34 +48,50 @@ class BearerFlow:
             raise ValueError(f"elsewhere must be 'refuse' or 'bare', got {elsewhere!r}")
         check_sendable("header", header, empty=False)
         check_sendable("scheme", scheme)
+        if wait is not None and not (is_number(wait) and wait >= 0):
+            raise ValueError(f"wait must be a number of seconds from 0, or None for no limit; got {wait!r}")
         self._session = session
         self._origins = session.origins
         self._elsewhere = elsewhere
+        self._wait = wait
+        #: The sign-in that all requests are for, or "" for whoever is signed in.
+        self._pin = ""
         self._header = header
         self._raw_header = header.lower().encode("ascii")
         self._prefix = f"{scheme} " if scheme else ""
-        if inspect.iscoroutinefunction(refused):
-            raise TypeError("refused must be a sync function: an async one would refuse every 4xx response")
-        self._refused_by = refused if callable(refused) else None
-        self._statuses = () if callable(refused) else _statuses(refused)
+        self._refusals = Refusals(refused)
         #: The pair that was attached last, with its header, and the header before.
         self._issued: tuple[Tokens | None, str | None, str | None] = (None, None, None)
 
     def __repr__(self) -> str:
-        return f"{type(self).__module__.replace('.bearer', '')}.BearerAuth({self._session!r})"
+        pinned = ".pinned()" if self._pin else ""
+        return f"{type(self).__module__.replace('.bearer', '')}.BearerAuth({self._session!r}){pinned}"
+
+    def pinned(self) -> Self:
+        """This auth, with all its options, for whoever is signed in now, or is signing in.
+
+        Once another user is signed in its requests raise `SessionChanged`, and while nobody is, `NotSignedIn` or
+        `SessionExpired`: they never get another user's token. Raises the latter two here too.
+        """
+        auth = self._session.auth
+        if not self._pin and not auth.pending and auth.tokens is None:
+            raise refusal(auth)
+        pinned = copy.copy(self)
+        pinned._pin = self._pin or auth.pending or auth.sign_in
+        return pinned
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         store = self._session.store
         if not store.is_recorded:
             return self._flow(request)
-        caller = _caller(request)
+        caller = caller_of(request)
         return traced_flow(self._flow(request, caller), store, self._session.name, caller, request)
 
     def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         store = self._session.store
         if not store.is_recorded:
             return self._async_flow(request)
-        caller = _caller(request)
+        caller = caller_of(request)
         return traced_async_flow(self._async_flow(request, caller), store, self._session.name, caller, request)
 
     def _flow(self, request: Any, caller: int = 0) -> Generator[Any, Any, None]:
@@ -104,40 +99,85 @@ class BearerFlow:
         while waiting is not None:
             waiting = self._attach_current(request, waiting.run(), caller)
         response = yield request
-        if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
+        if self._refusals.is_plain(response):
             return
-        if self._refused_by is None:
-            read(response, self.byte_stream, self._session.runtime)
-        else:
-            response.read()
-        if self._is_refusal(response):
-            again, waiting = None, self._replace(response, sent, caller)
-            while waiting is not None:
-                again, waiting = self._again(response, waiting.run(), caller)
-            if again is not None:
-                yield again
+        steps = self._after(request, response, caller)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Single):
+                    step = steps.send(step.run())
+                elif step is response:
+                    self._read(response)
+                    step = next(steps)
+                else:
+                    response = yield step
+                    step = steps.send(response)
+        except StopIteration:
+            return
 
     async def _async_flow(self, request: Any, caller: int = 0) -> AsyncGenerator[Any, Any]:
         waiting = self._begin(request, caller)
         while waiting is not None:
             waiting = self._attach_current(request, await waiting, caller)
         response = yield request
-        if not self._may_be_refusal(response) or (sent := self._sent_with(response)) is None:
+        if self._refusals.is_plain(response):
             return
-        await (aread(response, self.byte_stream) if self._refused_by is None else response.aread())
-        if self._is_refusal(response):
-            again, waiting = None, self._replace(response, sent, caller)
+        steps = self._after(request, response, caller)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Single):
+                    step = steps.send(await step)
+                elif step is response:
+                    await self._aread(response)
+                    step = next(steps)
+                else:
+                    response = yield step
+                    step = steps.send(response)
+        except StopIteration:
+            return
+
+    def _after(self, request: Any, response: Any, caller: int) -> Generator[Any, Any, None]:
+        """What follows an answer that may be a refusal.
+
+        Yields the answer to have it read, `Single`s to wait for and requests to send, and gets what came of them.
+        """
+        is_replaced = False
+        while True:
+            hop, tokens = response.request, self._sent_with(response)
+            is_bare = tokens is None
+            if is_bare:
+                tokens = self._lost_on_the_way(request, response)
+            if tokens is None or (is_replaced and not is_bare) or not (yield from self._is_refused(response, is_bare)):
+                return
+            if not is_bare:
+                is_replaced = True
+                tokens = yield self._replace(response, tokens, caller)
+            if not is_replayable(hop, self.byte_stream):
+                response.extensions[EXTENSION] = not_replayable(response, is_bare)
+                return
+            request, waiting = hop, self._attach_current(hop, tokens, caller)
             while waiting is not None:
-                again, waiting = self._again(response, await waiting, caller)
-            if again is not None:
-                yield again
+                waiting = self._attach_current(hop, (yield waiting), caller)
+            response = yield hop
+
+    def _is_refused(self, response: Any, is_bare: bool) -> Generator[Any, Any, bool]:
+        """Is this answer a refusal, of the token or of a request without one? Its body is read then."""
+        if is_bare and response.status_code == 401:
+            yield response
+            return True
+        if not self._refusals.may_hold(response):
+            return False
+        yield response
+        return self._refusals.hold(response)
 
     def _begin(self, request: Any, caller: int) -> Single[Tokens] | None:
         """Attach the token, or say what to wait for to do so. Nothing happens to a request that is not ours."""
         if not self._is_ours(request):
             return None
         began = request.extensions.get(EXTENSION)
-        sign_in = began.sign_in if type(began) is Began else None
+        sign_in = self._pin or (began.sign_in if type(began) is Began else None)
         tokens = self._session.peek()
         if tokens is None and type(began) is Began and began.has_still(self._session.auth, self._session.runtime.now()):
             tokens = began.tokens
@@ -162,22 +202,14 @@ class BearerFlow:
         return self._single(f"{request.method} {request.url.path}", caller=caller, began=tokens.sign_in)
 
     def _single(self, asked_by: str, **how: Any) -> Single[Tokens]:
-        session = self._session
+        session, seconds = self._session, self._wait
+        limit = None if seconds is None else (seconds, lambda: too_long(seconds, how.get("response")))
         return Single(
-            lambda settle, loop: session.acquire(settle, loop, asked_by=asked_by, **how), session.runtime, session
+            lambda settle, loop: session.acquire(settle, loop, asked_by=asked_by, **how),
+            session.runtime,
+            session,
+            limit=limit,
         )
-
-    def _again(self, response: Any, tokens: Tokens, caller: int) -> tuple[Any | None, Single[Tokens] | None]:
-        """The hop that was refused, with the new token (after a redirect that is not the request we were given), and
-        what to wait for before it is sent."""
-        refused = response.request
-        if not is_replayable(refused, self.byte_stream):
-            response.extensions[EXTENSION] = NotReplayable(
-                f"{refused.method} {refused.url.path} was answered {response.status_code}; the token has been "
-                "refreshed, but the body can be read only once: call again with a new body, or give it as bytes"
-            )
-            return None, None
-        return refused, self._attach_current(refused, tokens, caller)
 
     def _is_ours(self, request: Any) -> bool:
         """Does this request get our header? Raises `OriginNotAllowed`."""
@@ -211,17 +243,33 @@ class BearerFlow:
     def _sent_with(self, response: Any) -> Tokens | None:
         """The tokens in the header of the request that got this answer, if that was ours and went to our origins."""
         request = response.request
+        return self._carried(request) if self._origins.allow(request.url) else None
+
+    def _carried(self, request: Any) -> Tokens | None:
+        """The tokens in the header of this request, if that is ours."""
         tokens = request.extensions.get(EXTENSION)
-        if type(tokens) is not Tokens or request.headers.get(self._header) != self._prefix + tokens.access:
+        is_ours = type(tokens) is Tokens and request.headers.get(self._header) == self._prefix + tokens.access
+        return tokens if is_ours else None
+
+    def _lost_on_the_way(self, request: Any, response: Any) -> Tokens | None:
+        """The tokens of `request` that its redirect to another of our origins went without, if they may go there.
+
+        httpx drops the header at each change of the origin, and an auth sees only the answer of the last hop.
+        """
+        hop = response.request
+        if hop is request or self._header in hop.headers:
             return None
-        return tokens if self._origins.allow(request.url) else None
+        chain = [*(earlier.request.url for earlier in response.history), hop.url]
+        return self._carried(request) if self._origins.allow_chain(chain) else None
 
-    def _may_be_refusal(self, response: Any) -> bool:
-        status: int = response.status_code
-        return status in self._statuses if self._refused_by is None else 400 <= status < 500
+    def _read(self, response: Any) -> None:
+        if self._refusals.by is None:
+            read(response, self.byte_stream, self._session.runtime)
+        else:
+            response.read()
 
-    def _is_refusal(self, response: Any) -> bool:
-        return self._refused_by is None or self._refused_by(response)
+    async def _aread(self, response: Any) -> None:
+        await (aread(response, self.byte_stream) if self._refusals.by is None else response.aread())
 
 
 class BearerAuth(BearerFlow, httpx.Auth):
@@ -233,8 +281,15 @@ class BearerAuth(BearerFlow, httpx.Auth):
     file given as `content`) is not sent again: the 401 is returned, with a `NotReplayable` in
     `response.extensions["rxauth"]`.
 
+    httpx drops the header when it follows a redirect to another origin. If that is one of the session's own, and
+    answers with a 401, the redirected request is sent again with the header; never after a hop through another origin,
+    or from https to http.
+
     `refused`: the answers that mean "this token is no good": a status, several, or a function of a 4xx response, whose
-    body is read for it.
+    body is read for it. By status, a 401 with `insufficient_user_authentication` (RFC 9470) and a 403 with
+    `insufficient_scope` (RFC 6750 section 3.1) are not refusals: a new token would not help.
+    `wait`: the most seconds for which a call waits for a token, before it is sent and again after a refusal. Then it
+    raises `RefreshTimeout`, and the refresh goes on for others. The client's `timeout=` does not limit this wait.
     `elsewhere="bare"` sends requests to other origins without the token instead of raising `OriginNotAllowed`.
     `header` and `scheme`: where the token goes (`scheme=""` for the token alone). With another header than
     `Authorization` do not let the client follow redirects: httpx takes along every header but that one to any origin.
@@ -247,31 +302,12 @@ class BearerAuth(BearerFlow, httpx.Auth):
     """
 
 
-def _caller(request: Any) -> int:
-    """The number under which a request is recorded: that of its `ApiCall`, or one of its own."""
-    began = request.extensions.get(EXTENSION)
-    return began.caller if type(began) is Began else next_caller()
-
-
-def bearer_for(client: Any, session: Session[Any]) -> BearerFlow:
-    """The flow on the base class of this client's library; the client's `base_url` is one more origin."""
-    base = str(client.base_url)
-    origins = session.origins.including(*([origin_of(base)] if client.base_url.host else []))
-    flow: BearerFlow
-    if isinstance(client, httpx.Client | httpx.AsyncClient):
-        flow = BearerAuth(session)
-    else:
-        from rxauth import httpx2
-
-        flow = httpx2.BearerAuth(session)
-    flow._origins = origins
-    return flow
-
-
-def _statuses(refused: Any) -> tuple[int, ...]:
-    statuses = (refused,) if isinstance(refused, int) else refused
-    if isinstance(statuses, str | bytes) or not isinstance(statuses, Collection):
-        statuses = (None,)
-    if not all(type(status) is int for status in statuses):
-        raise TypeError(f"refused must be a status such as 401, several, or a function of a response; got {refused!r}")
-    return tuple(statuses)
+def too_long(seconds: float, response: Any = None) -> RefreshTimeout:
+    """The error of a call that has waited at the gate for as long as `wait=` lets it; `response` is the refusal."""
+    error = RefreshTimeout(
+        f"no token came within wait={seconds:g} s, so the call was not sent; the refresh, or the login, goes on for "
+        "later calls",
+        cause="wait",
+    )
+    error.response = response
+    return error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rxauth.errors import NotReplayable
 from rxauth.runtime import Runtime
 
 #: How much of a refusal's body is read, in bytes, and for how long, in seconds, so that it holds no connection.
@@ -23,6 +24,16 @@ def is_replayable(request: Any, byte_stream: Any) -> bool:
         return False
     files = [getattr(field, "file", b"") for field in fields]
     return all(isinstance(file, str | bytes) or (hasattr(file, "seekable") and file.seekable()) for file in files)
+
+
+def not_replayable(response: Any, is_bare: bool) -> NotReplayable:
+    """Why this request is not sent again; `is_bare`: it went without the token."""
+    refused = response.request
+    why = "a redirect took it there without the token" if is_bare else "the token has been refreshed"
+    return NotReplayable(
+        f"{refused.method} {refused.url.path} was answered {response.status_code}; {why}, but the body can be read "
+        "only once: call again with a new body, or give it as bytes"
+    )
 
 
 def read(response: Any, byte_stream: Any, runtime: Runtime) -> None:

@@ -134,7 +134,10 @@ class RefreshUnavailable(RxAuthError):
 
 
 class RefreshTimeout(RefreshUnavailable):
-    """The token endpoint did not answer before the refresh's deadline."""
+    """The token endpoint did not answer before the refresh's deadline.
+
+    With the cause `"wait"`: no token came within the `wait=` of a `BearerAuth`.
+    """
 
 
 class TooManyRefreshes(RefreshUnavailable):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from rxauth.errors import OriginNotAllowed
 
 log = logging.getLogger("rxauth")
 
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 #: A WebSocket's handshake is an HTTP request (RFC 6455 section 4.1): it goes to the origin of the same host and port.
 _AS_HTTP = {"ws": "http", "wss": "https"}
 
@@ -58,10 +58,17 @@ class Origins:
 
     def allow(self, url: Any) -> bool:
         """May the token go there? `url` is an httpx URL."""
-        origin = _origin(url)
+        scheme = url.scheme
+        # Not by `_origin`: this is asked for each call.
+        origin = (_AS_HTTP.get(scheme, scheme), url.host, url.port or _PORTS.get(scheme, 0))
         return origin in self._allowed or (
             ":" in origin[1] and (origin[0], _ipv6(origin[1]), origin[2]) in self._allowed
         )
+
+    def allow_chain(self, urls: Sequence[Any]) -> bool:
+        """May the token go along these redirects: through allowed origins only, and never from https to plain http?"""
+        is_downgraded = any(_origin(url)[0] == "https" for url in urls) and _origin(urls[-1])[0] != "https"
+        return not is_downgraded and all(map(self.allow, urls))
 
     def refuse(self, url: Any) -> OriginNotAllowed:
         """The error for a URL that is not allowed, naming the remedy."""
@@ -95,8 +102,7 @@ def parse_origin(text: str) -> Origin:
 
 def _origin(url: Any) -> Origin:
     """The origin of an httpx URL, which knows no port where it is the scheme's own."""
-    scheme = _AS_HTTP.get(url.scheme, url.scheme)
-    return scheme, url.host, url.port or _PORTS.get(scheme, 0)
+    return _AS_HTTP.get(url.scheme, url.scheme), url.host, url.port or _PORTS.get(url.scheme, 0)
 
 
 def _ipv6(host: str) -> str:

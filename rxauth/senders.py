@@ -1,4 +1,4 @@
-"""Sending calls: what both ways have in common, and the one on an event loop, with an async client."""
+"""Sending calls: what the two ways have in common, with an async client and with a blocking one."""
 
 from __future__ import annotations
 
@@ -9,23 +9,35 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, Protocol
 
-from rxauth.bearer import EXTENSION, Began, bearer_for
+from rxauth.bearer import BearerFlow, too_long
 from rxauth.calls import AUTHS, ApiCall, Request, check_not_async, describe, wrong_auth
-from rxauth.errors import ApiDecodingError, ApiNetworkError, ApiRequestError, ApiStatusError, InvalidCall, RxAuthError
+from rxauth.errors import (
+    ApiDecodingError,
+    ApiNetworkError,
+    ApiRequestError,
+    ApiStatusError,
+    InvalidCall,
+    RefreshUnavailable,
+    RxAuthError,
+)
 from rxauth.flight import Anywhere
 from rxauth.frames import own_frames, without_frames
+from rxauth.marks import EXTENSION, Began
 from rxauth.refreshers.answers import httpx_kinds
-from rxauth.runtime import running_loop
+from rxauth.runtime import Latch
 from rxauth.session import Session
 from rxauth.single import Leave, stay
 from rxauth.tokens import Tokens
 from rxauth.trace import sent
 
+#: The type of an answer without an end; it is looked at before the body is read.
+EVENT_STREAM = "text/event-stream"
+
 
 class Entry:
     """One dispatch of a call, from its acceptance to its one outcome."""
 
-    __slots__ = ("began", "call", "done", "ended", "gated", "id", "leave", "ready", "tokens")
+    __slots__ = ("began", "call", "done", "ended", "gated", "id", "leave", "ready", "tokens", "until")
 
     def __init__(self, call: ApiCall[Any], number: int, began: str) -> None:
         self.call = call
@@ -35,6 +47,7 @@ class Entry:
         self.gated = True
         self.ready = False
         self.tokens: Tokens | None = None
+        self.until = 0.0
         self.done: Callable[[], None] = stay
         self.leave: Leave = stay
 
@@ -71,16 +84,21 @@ class Sender:
     In this order, because a call that waits for the token must not hold a place that an anonymous call could use.
     """
 
-    def __init__(self, client: Any, owner: Owner, limit: int, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, client: Any, auth: BearerFlow, owner: Owner, limit: int, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
         self._client = client
         self._owner = owner
         self._session = owner.session
-        self._auth = bearer_for(client, owner.session)
+        self._auth = auth
         self._limit = limit
         self._loop = loop
         self._lock = threading.Lock()
         self._parked: dict[int, Entry] = {}
         self._ready: deque[Entry] = deque()
+        #: Is there a thread that looks how long parked calls have waited? It ends when this is set.
+        self._watching = False
+        self._all_released: Latch | None = None
 
     def start(self, entry: Entry) -> None:
         """Send the call as soon as it may be sent, and not before those that were dispatched before it and wait."""
@@ -89,18 +107,59 @@ class Sender:
         except InvalidCall as error:
             self._fail(entry, error)
             return
+        entry.began = self._auth._pin or entry.began
         if not entry.gated or (not self._parked and self._has_tokens(entry)):
             self._ready.append(entry)
             self._launch()
             return
         with self._lock:
             self._parked[entry.id] = entry
-
         asked_by = f"the call {describe(entry.call)}"
         waiter = _Waiter(self, entry)
         entry.leave = self._session.acquire(
             waiter, self._loop, asked_by=asked_by, began=entry.began or None, caller=entry.id
         )
+        if self._auth._wait is not None:
+            self._bound(entry, self._auth._wait)
+
+    def _bound(self, entry: Entry, seconds: float) -> None:
+        """Let a parked call wait for so long and no longer."""
+        entry.until = self._session.runtime.now().mono + seconds
+        with self._lock:
+            starts, self._watching = not self._watching, True
+        if starts:
+            try:
+                self._session.runtime.spawn(lambda: self._watch(seconds), "rxauth-wait")
+            except RuntimeError as error:
+                self._watching = False
+                self.settle(entry, None, RefreshUnavailable(f"no thread can be started: {error}", cause="no thread"))
+
+    def _watch(self, seconds: float) -> None:
+        """Fail the parked calls that have waited too long. As each may wait for `seconds`, they are due in the order in
+        which they came; this ends when none is parked."""
+        runtime = self._session.runtime
+        while True:
+            with self._lock:
+                first = next((one for one in self._parked.values() if one.until and not one.ready), None)
+                if first is None:
+                    self._watching = False
+                    return
+                woken = self._all_released = runtime.latch()
+            remaining = first.until - runtime.now().mono
+            if remaining > 0:
+                runtime.wait(woken, remaining)
+            else:
+                first.until = 0.0
+                self._at_home(self._give_up, first, seconds)
+
+    def _give_up(self, entry: Entry, seconds: float) -> None:
+        if not (entry.ready or entry.ended):
+            entry.leave()
+            self.settle(entry, None, too_long(seconds))
+
+    def _at_home(self, step: Callable[..., None], *args: Any) -> None:
+        """Call it where the calls are sent from, if that matters."""
+        step(*args)
 
     def settle(self, entry: Entry, tokens: Tokens | None, error: Exception | None) -> None:
         """A parked call has its tokens, or the error that it fails with."""
@@ -125,6 +184,8 @@ class Sender:
                 del self._parked[head.id]
                 if not head.ended:
                     self._ready.append(head)
+            if self._watching and not self._parked and self._all_released is not None:
+                self._all_released.set()
         self._launch()
 
     @property
@@ -199,65 +260,13 @@ class Sender:
         self._owner.fail(entry, _caused(ApiNetworkError(text), without_frames(error)))
 
 
-class AsyncSender(Sender):
-    """A task for each call that is being sent, on the loop on which the epic was added."""
-
-    def __init__(self, client: Any, owner: Owner, limit: int, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(client, owner, limit, loop)
-        self._home = loop
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-
-    @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        return list(self._tasks.values())
-
-    def stop(self, entry: Entry) -> None:
-        self._at_home(self._cancel, entry)  # at once, if possible: a call that has not begun yet is then never sent
-        super().stop(entry)
-
-    def _cancel(self, entry: Entry) -> None:
-        task = self._tasks.pop(entry.id, None)
-        if task is not None:
-            task.cancel()
-            self._start_tasks()
-
-    def _launch(self) -> None:
-        # Where there is no place, whoever makes one looks for the next call. (He makes it first, then looks: none is
-        # overlooked, though this may be another thread.)
-        if len(self._tasks) < self._limit:
-            self._at_home(self._start_tasks)
-
-    def _at_home(self, step: Callable[..., None], *args: Any) -> None:
-        if self._home is running_loop():
-            step(*args)
-            return
-        try:
-            self._home.call_soon_threadsafe(step, *args)
-        except RuntimeError:  # the loop is closed, so what would be sent there never is
-            while self._ready:
-                self._owner.cancel(self._ready.popleft())
-
-    def _start_tasks(self) -> None:
-        while self._ready and len(self._tasks) < self._limit:
-            entry = self._ready.popleft()
-            if not entry.ended:
-                self._tasks[entry.id] = self._home.create_task(self._send(entry))
-
-    async def _send(self, entry: Entry) -> None:
-        try:
-            try:
-                request, auth = self._build(entry)
-                response = await self._client.send(request, auth=auth)
-            except Exception as error:
-                self._fail(entry, error)
-            else:
-                self._conclude(entry, response)
-        except BaseException:  # cancelled, by us, by the loop's end or from inside; or the call's code wants to exit
-            self._owner.cancel(entry)
-            raise
-        finally:
-            if self._tasks.pop(entry.id, None) is not None:
-                self._start_tasks()
+def endless(call: ApiCall[Any], response: Any) -> ApiDecodingError:
+    """The error of a call that is answered with an event stream."""
+    return ApiDecodingError(
+        f"{describe(call)} was answered {response.status_code} with an event stream: an endless answer is not an "
+        "ApiCall; use rxauth.feeds.events for it",
+        response=response,
+    )
 
 
 def _answered(call: ApiCall[Any], response: Any) -> ApiStatusError:

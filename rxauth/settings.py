@@ -64,7 +64,7 @@ class Settings:
         for name, value in values.items():
             if name not in names:
                 raise TypeError(f"Session() has no keyword {name!r}; its numbers are {', '.join(names)}")
-            if value is not None and not (_is_number(value) and (value >= 0 or name == "leeway")):
+            if value is not None and not (is_number(value) and (value >= 0 or name == "leeway")):
                 least = "at most a century, or less than 0" if name == "leeway" else "from 0 to a century"
                 raise ValueError(f"{name} must be a number of seconds or a count, {least}; got {value!r}")
             if value is None and name not in ("leeway", "refresh_ahead"):
@@ -106,5 +106,5 @@ _LEAST = {
 _LONGEST = 100 * 365.25 * 86_400
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LONGEST

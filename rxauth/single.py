@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 from collections.abc import Callable, Generator
 from contextvars import copy_context
@@ -57,6 +58,8 @@ class Single(Observable[T]):
 
     `stuck` says why blocking this thread would keep the work from being done, if it is not the owner's flight that
     would wait for itself; "" when it would not.
+
+    `limit`: how many seconds an `await` or a `run` waits, and what makes the error that it raises then.
     """
 
     def __init__(
@@ -65,12 +68,16 @@ class Single(Observable[T]):
         runtime: Runtime | None = None,
         owner: object = None,
         stuck: Callable[[], str] = lambda: "",
+        *,
+        limit: tuple[float, Callable[[], Exception]] | None = None,
     ) -> None:
         super().__init__()
         self._join = join
         self._runtime = runtime or Runtime()
         self._owner = owner
         self._stuck = stuck
+        self._seconds: float | None = limit[0] if limit else None
+        self._late = limit[1] if limit else _never
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -116,12 +123,17 @@ class Single(Observable[T]):
             else:
                 future.set_result(cast(T, value))
 
-        leave = self._join(settle, loop)
+        leave, timer = self._join(settle, loop), None
         try:
-            if not future.done() and is_working(self._owner):
-                raise WouldDeadlock(_WAITS_FOR_ITSELF)
+            if not future.done():
+                if is_working(self._owner):
+                    raise WouldDeadlock(_WAITS_FOR_ITSELF)
+                if self._seconds is not None:
+                    timer = loop.call_later(self._seconds, lambda: settle(None, self._late()))
             return (yield from future)
         finally:
+            if timer is not None:
+                timer.cancel()
             leave()
 
     def run(self, scheduler: abc.SchedulerBase | None = None) -> T:
@@ -139,10 +151,10 @@ class Single(Observable[T]):
             if not outcome:
                 if why:
                     raise WouldDeadlock(why)
-                self._runtime.wait(done)
+                self._runtime.wait(done, self._seconds)
         finally:
             leave()
-        value, error = outcome[0]
+        value, error = outcome[0] if outcome else (None, self._late())
         if error is not None:
             raise error
         return cast(T, value)
@@ -177,10 +189,11 @@ async def _on_trio(single: Single[T]) -> T:
 
     leave = single._join(settle, None)
     try:
-        await told.wait()
+        with trio.move_on_after(math.inf if single._seconds is None else single._seconds):
+            await told.wait()
     finally:
         leave()
-    value, error = outcome[0]
+    value, error = outcome[0] if outcome else (None, single._late())
     if error is not None:
         raise error
     return cast(T, value)
@@ -228,6 +241,10 @@ def _at_once(settle: Settle[T]) -> Settle[T]:
     """
     here = threading.get_ident()
     return lambda value, error: settle(value, error) if threading.get_ident() == here else None
+
+
+def _never() -> Exception:
+    raise AssertionError("a wait without a limit has ended without an outcome")
 
 
 def stay() -> None:

@@ -7,7 +7,8 @@ import threading
 import weakref
 from typing import Any
 
-from rxauth.senders import Entry, Owner, Sender
+from rxauth.bearer import BearerFlow
+from rxauth.senders import EVENT_STREAM, Entry, Owner, Sender, endless
 
 #: A blocking client's calls run on at most this many threads.
 MAX_THREADS = 16
@@ -16,8 +17,8 @@ MAX_THREADS = 16
 class ThreadSender(Sender):
     """Up to `limit` threads, started when there is something to send and ended when there is not."""
 
-    def __init__(self, client: Any, owner: Owner, limit: int) -> None:
-        super().__init__(client, owner, min(limit, MAX_THREADS), None)
+    def __init__(self, client: Any, auth: BearerFlow, owner: Owner, limit: int) -> None:
+        super().__init__(client, auth, owner, min(limit, MAX_THREADS), None)
         self._threads = 0
         _thread_senders.add(self)
 
@@ -25,6 +26,7 @@ class ThreadSender(Sender):
         """In the child of a fork, where the parent's threads do not exist, and neither do the calls they had."""
         self._lock = threading.Lock()
         self._threads = 0
+        self._watching = False
         self._parked.clear()
         self._ready.clear()
 
@@ -63,7 +65,14 @@ class ThreadSender(Sender):
         try:
             try:
                 request, auth = self._build(entry)
-                response = self._client.send(request, auth=auth)
+                response = self._client.send(request, auth=auth, stream=True)
+                try:
+                    if response.headers.get("content-type", "").lower().startswith(EVENT_STREAM):
+                        raise endless(entry.call, response)
+                    response.read()
+                except BaseException:
+                    response.close()
+                    raise
             except Exception as error:
                 self._fail(entry, error)
             else:

@@ -13,9 +13,11 @@ import pytest
 from bearer_kit import URL, WAYS, Refreshed, accept, drive, get, refusal, signed_in
 
 from rxauth import BearerAuth, Session, Tokens
-from rxauth.bearer import BearerFlow, Began, bearer_for
+from rxauth.auth_for import auth_for
+from rxauth.bearer import BearerFlow
 from rxauth.errors import NotSignedIn, SessionChanged, WouldDeadlock
 from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.marks import Began
 from rxauth.single import working
 from rxauth.testing import VirtualTime
 
@@ -133,12 +135,12 @@ def test_a_client_gets_the_flow_of_its_own_library_and_its_base_url_the_token(
     client: Any, kind: type[BearerFlow]
 ) -> None:
     session = signed_in()
-    flow = bearer_for(client(base_url="https://other.example.com"), session)
+    flow = auth_for(client(base_url="https://other.example.com"), session)
     assert type(flow) is kind
     assert flow._session is session
     assert flow._origins.allow(httpx.URL("https://other.example.com/x"))
     assert flow._origins.allow(httpx.URL(f"{URL}/x"))
-    alone = bearer_for(client(), session)
+    alone = auth_for(client(), session)
     assert not alone._origins.allow(httpx.URL("https://other.example.com/x"))
     assert alone._origins.allow(httpx.URL(f"{URL}/x"))
 

@@ -1,4 +1,4 @@
-"""`WWW-Authenticate`: nothing of it is parsed, so nothing in it can go wrong; the status and our own header count."""
+"""`WWW-Authenticate`: whatever it holds, the status and our own header count, but for a demand for another sign-in."""
 
 from __future__ import annotations
 

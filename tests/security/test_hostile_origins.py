@@ -49,7 +49,7 @@ ELSEWHERE = [
     "http://127.0.0.1:{foreign}/api/me/",
     "http://127.0.0.1:{ours}@127.0.0.1:{foreign}/api/me/",
     "http://127.0.0.1:{ours}\\@127.0.0.1:{foreign}/api/me/",
-    "ws://127.0.0.1:{ours}/api/me/",
+    "wss://127.0.0.1:{ours}/api/me/",
 ]
 #: Ours, however it is written.
 OURS = [

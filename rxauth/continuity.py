@@ -16,16 +16,21 @@ class Continuity:
     """
 
     def __init__(self) -> None:
-        #: One tuple, so that a thread without the lock sees all of it or nothing.
-        self._names: tuple[str, tuple[str, ...]] = ("", ())
+        #: Each goes on as the one before it. One tuple, so that a thread without the lock sees all of it or nothing.
+        self._chain: tuple[str, ...] = ()
 
     def follow(self, before: str, present: str) -> None:
-        """`present` goes on as `before`, and as what that one went on as."""
-        name, earlier = self._names
-        known = (*earlier, before) if name in (before, present) else (before,)
-        self._names = present, known[-_REMEMBERED:]
+        """`present` goes on as `before`, and as what that one goes on as.
+
+        Said before `present` is signed in: else there would be a moment in which `before` is over.
+        """
+        chain = self._chain
+        kept = chain[: chain.index(before) + 1] if before in chain else (before,)
+        self._chain = (*kept, present)[-_REMEMBERED:]
 
     def counts(self, began: str, present: str) -> bool:
         """Is `began` the sign-in `present`, or one that it goes on as?"""
-        name, earlier = self._names
-        return began == present or (name == present and began in earlier)
+        if began == present:
+            return True
+        chain = self._chain
+        return began in chain and present in chain and chain.index(began) < chain.index(present)

@@ -129,9 +129,11 @@ class Outcomes(Attended, Generic[S]):
                 self._flight = None
             if for_login is not None and for_login[1] is flight:
                 self._login = None
-            before = self.auth
-            if not is_current(action, before):
+            auth = self.auth
+            if not is_current(action, auth):
                 return False  # and nobody hears of it: an app would take the end of that sign-in for the end of this
+            if isinstance(action, SignedIn):
+                self._follow(auth, action.tokens)
             try:
                 self.store.commit(action)
             except StoreClosed:
@@ -141,8 +143,6 @@ class Outcomes(Attended, Generic[S]):
                 # A reducer of the app failed. The tokens must not be lost with it: the next caller tries once more.
                 self._unpublished, broken = action, error
             else:
-                if isinstance(action, SignedIn):
-                    self._follow(before, action.tokens)
                 return is_about(action, self.auth)
         self.store.report(broken, f"session {self.name}", action)
         return False
@@ -197,20 +197,10 @@ class Outcomes(Attended, Generic[S]):
         """Is `began` the present sign-in, or one of the same account whose place that took?"""
         return self._continuity.counts(began, self.auth.sign_in)
 
-    def ended(self, began: str) -> RxAuthError | None:
-        """Why what began under the sign-in `began` has to end; None while it may go on.
-
-        It goes on while that sign-in is the present one, while the login of that name is under way, and after the same
-        account has signed in anew. "" is what began when there was nobody, which ends with the session only.
-        """
-        if not self._closed and (began in ("", self.auth.pending) or self.counts(began)):
-            return None
-        return self.gone(began)
-
-    def _follow(self, before: AuthState, tokens: Tokens, *, same: bool = False) -> None:
-        """These tokens' sign-in has taken the place of `before`: as another user, or as the same account."""
-        if before.tokens is not None and (same or is_same_account(before.tokens, tokens)):
-            self._continuity.follow(before.sign_in, tokens.sign_in)
+    def _follow(self, auth: AuthState, tokens: Tokens, *, same: bool = False) -> None:
+        """These tokens' sign-in is about to take the place of that in `auth`: as another user, or as the same one."""
+        if auth.tokens is not None and (same or is_same_account(auth.tokens, tokens)):
+            self._continuity.follow(auth.sign_in, tokens.sign_in)
 
     def leave(self, sign_in: str, cause: SessionExpired | None) -> None:
         """That sign-in was ended in another process: by the server, for this cause, or by a logout. A login that is
@@ -238,10 +228,10 @@ class Outcomes(Attended, Generic[S]):
         with self._lock:
             if self._closed or self.auth.pending or self.auth.sign_in == tokens.sign_in:
                 return False
-            before, now = self.auth, self.runtime.now()
+            now = self.runtime.now()
+            self._follow(self.auth, tokens, same=same)
             self.store.commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
             self.store.commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
-            self._follow(before, tokens, same=same)
         return True
 
     def take_up(
@@ -262,12 +252,11 @@ class Outcomes(Attended, Generic[S]):
                 return False
             about: dict[str, Any] = {"session": self.name, "at": self.runtime.now()}
             if tokens is not None:
-                before = self.auth
-                self.store.commit(SigningIn(**about, sign_in=tokens.sign_in))
-                self.store.commit(SignedIn(**about, sign_in=tokens.sign_in, tokens=tokens))
-                self._follow(before, tokens)
+                self._follow(self.auth, tokens)
                 if pending:
                     self._continuity.follow(pending, tokens.sign_in)
+                self.store.commit(SigningIn(**about, sign_in=tokens.sign_in))
+                self.store.commit(SignedIn(**about, sign_in=tokens.sign_in, tokens=tokens))
             elif over is not None:
                 failed = pending or secrets.token_hex(8)
                 if not pending:

@@ -109,7 +109,6 @@ class Attended:
     store: Store[Any]
     presence: Presence
     _closed: bool
-    _lock: threading.Lock
 
     @property
     def auth(self) -> AuthState:
@@ -125,10 +124,7 @@ class Attended:
         """Does that sign-in go on? Not when somebody signed out, or in, or the app dropped the session's slice, or the
         session is closed. What runs under it asks this before each value."""
         try:
-            if self._closed or self.counts(sign_in):
-                return not self._closed
-            with self._lock:  # its account may sign in anew this moment, and that it does is noted after the pair
-                return self.counts(sign_in)
+            return not self._closed and self.counts(sign_in)
         except Exception:  # what `select` makes of a state without the slice
             return False
 

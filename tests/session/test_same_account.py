@@ -11,7 +11,7 @@ import pytest
 from reactivex import Subject
 
 from rxauth import BearerAuth, Session, Tokens
-from rxauth.errors import NotSignedIn, SessionChanged, SessionClosed, SessionExpired
+from rxauth.errors import SessionChanged
 from rxauth.storage import Record
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher
@@ -113,7 +113,7 @@ def test_a_logout_in_between_ends_what_began_before() -> None:
     session.sign_in(pair_of(time, "anew", **ADA)).run()
     with pytest.raises(SessionChanged):
         session.replace(before).run()
-    assert isinstance(session.ended(before.sign_in), SessionChanged)
+    assert not session.is_present(before.sign_in)
 
 
 def test_a_request_that_was_refused_is_sent_again_with_the_pair_of_the_new_sign_in() -> None:
@@ -135,50 +135,34 @@ def test_a_request_that_was_refused_is_sent_again_with_the_pair_of_the_new_sign_
     assert sent == [first.access, anew.access]
 
 
-class TestWhatBeganEnds:
-    """`ended` is where an effect asks whether it may go on."""
+def test_what_began_goes_on_over_refreshes_and_sign_ins_of_the_same_account() -> None:
+    time, refresher, session = signed_in(**ADA)
+    began = session.auth.sign_in
+    refresher.script = [lambda _: {"access_token": jwt(n="1", **ADA), "refresh_token": "r", "expires_in": 300}]
+    session.fresh().run()
+    for name in ("anew", "and again"):
+        session.sign_in(pair_of(time, name, **ADA)).run()
+        assert session.is_present(began)
+    session.sign_in(pair_of(time, "bob", sub="bob")).run()
+    assert not session.is_present(began)
 
-    def test_it_goes_on_over_refreshes_and_sign_ins_of_the_same_account(self) -> None:
-        time, refresher, session = signed_in(**ADA)
-        began = session.auth.sign_in
-        refresher.script = [lambda _: {"access_token": jwt(n="1", **ADA), "refresh_token": "r", "expires_in": 300}]
-        session.fresh().run()
-        assert session.ended(began) is None
-        session.sign_in(pair_of(time, "anew", **ADA)).run()
-        assert session.ended(began) is None
-        assert session.ended(session.auth.sign_in) is None
-        assert session.ended("") is None
 
-    def test_the_login_that_is_under_way_is_not_over(self) -> None:
-        time, refresher, session = signed_in(**ADA)
-        before = session.auth.sign_in
-        session.login()
-        pending = session.auth.pending
-        assert (session.ended(pending), session.ended(before)) == (None, None)
-        time.advance(5)
-        assert session.ended(pending) is None
-        assert isinstance(session.ended(before), SessionChanged), "its tokens name no user"
-        assert len(refresher.logins) == 1
+def test_there_is_no_moment_in_which_what_goes_on_is_over() -> None:
+    time, _, session = signed_in(**ADA)
+    began, present = session.auth.sign_in, []
+    session.store.actions.subscribe(lambda _: present.append(session.is_present(began)))
+    before = session.store.commit
 
-    def test_a_logout_another_user_the_server_and_the_end_of_the_session(self) -> None:
-        time, refresher, session = signed_in(**ADA)
-        began = session.auth.sign_in
-        session.sign_in(pair_of(time, "bob", sub="bob")).run()
-        assert isinstance(session.ended(began), SessionChanged)
-        bobs = session.auth.sign_in
-        session.logout().run()
-        assert type(session.ended(bobs)) is NotSignedIn
-        session.sign_in(pair_of(time, "0", age=301)).run()
-        last = session.auth.sign_in
-        refresher.script = [SessionExpired("over", cause="refused", status_code=401)]
-        time.advance(60)
-        Caller(session.fresh())
-        time.advance(5)
-        error = session.ended(last)
-        assert isinstance(error, SessionExpired)
-        assert (error.cause, error.status_code) == ("refused", 401)
-        session.close()
-        assert isinstance(session.ended(""), SessionClosed)
+    def commit(action: Any) -> Any:
+        committed = before(action)
+        present.append(session._continuity.counts(began, session.auth.sign_in))
+        return committed
+
+    session.store.commit = commit  # type: ignore[method-assign]
+    session.sign_in(pair_of(time, "anew", **ADA)).run()
+    session.sign_in(pair_of(time, "and again", **ADA)).run()
+    assert len(present) >= 4
+    assert all(present)
 
 
 class TestInAnotherProcess:
@@ -202,7 +186,7 @@ class TestInAnotherProcess:
         wanted = "access-1" if age else anew.access
         assert [caller.access for caller in waiting] == [wanted] * 3
         assert server.posted == (["refresh-anew"] if age else [])
-        assert second.ended(began) is None
+        assert second.is_present(began)
 
     def test_another_user_is_a_switch(self) -> None:
         time = VirtualTime()

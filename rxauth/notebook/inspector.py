@@ -43,6 +43,7 @@ SCRIPTS = (
     "head.js",
     "list.js",
     "detail.js",
+    "hints.js",
     "overview.js",
     "inspector.js",
 )

@@ -1,6 +1,7 @@
 // What one step changed, the state after it, and the action itself: three tabs.
 
 const TABS = ["diff", "state", "action"];
+const HEADINGS = { diff: "What this step changed", state: "The state after this step", action: "What was recorded" };
 
 class Detail {
   constructor(id) {
@@ -12,7 +13,8 @@ class Detail {
     });
     const tabs = attributes(make("div", "tabs", ...this.tabs), { role: "tablist", "aria-label": "Details" });
     this.panel = attributes(make("div", "panel"), { role: "tabpanel", id: `${id}-panel`, tabindex: 0 });
-    const head = make("div", "head", make("span", "name", "What this step changed"), make("span", "grow"), tabs);
+    this.heading = make("span", "name");
+    const head = make("div", "head", this.heading, make("span", "grow"), tabs);
     this.node = make("div", "detail", head, this.panel);
     this.paint(null);
   }
@@ -26,6 +28,7 @@ class Detail {
   paint(step, instead = "") {
     this.step = step;
     this.instead = instead;
+    say(this.heading, HEADINGS[this.tab]);
     for (const node of this.tabs) {
       const chosen = node.id.endsWith(`-${this.tab}`);
       attributes(node, { "aria-selected": chosen, tabindex: chosen ? 0 : -1 });

@@ -19,6 +19,7 @@ class Inspector {
     this.hidden = 0; // the view was cleared up to this step
     this.paused = this.reveal = false;
     this.lines = [];
+    this.open = new Set(); // a step of each fold that is open
     this.kernel = new Kernel(model, this.id, {
       all: (message) => this.takeAll(message),
       news: (message) => this.take(message),
@@ -38,10 +39,10 @@ class Inspector {
   // -- the page ------------------------------------------------------------------------------------------------------
 
   build(el) {
-    this.list = new List(this.id, (number) => this.go(number), () => this.draw());
+    this.list = new List(this.id, (line) => this.press(line), () => this.draw());
     this.detail = new Detail(this.id);
     this.overview = new Overview((number) => this.slide(number));
-    this.time = make("div", "time", this.overview.canvas, this.overview.slider, this.buildKeys());
+    this.time = make("div", "time", ...this.overview.nodes, this.buildKeys());
     const body = make("div", "body", this.buildSide(), this.detail.node);
     const save = () => this.kernel.send({ type: "export" });
     this.top = new Head({ pause: () => this.pause(), clear: () => this.clear(), save });
@@ -59,7 +60,8 @@ class Inspector {
     this.field.setAttribute("aria-label", "Filter by name");
     this.field.addEventListener("input", () => this.setFilter(this.field.value));
     const head = make("div", "head", make("span", "name", "Actions and calls"), this.count, this.field);
-    return make("div", "side", head, this.list.node);
+    this.older = make("p", "older");
+    return make("div", "side", head, this.older, this.list.node);
   }
 
   buildKeys() {
@@ -86,14 +88,22 @@ class Inspector {
   }
 
   takeAll(message) {
+    const anew = message.total < this.rows.last; // another recording, whose steps are numbered from 1
+    if (anew) this.selected = null;
+    if (this.paused && !anew) return this.take(message);
+    this.paused = false;
     this.rows.limit = message.limit;
     this.rows.clear(message.first || message.total + 1);
-    this.take(message);
+    return this.take(message);
   }
 
+  // What is paused stands still: the list, the cards and every number but that of the news.
   take(message) {
-    this.head = message;
-    if (!this.paused) this.rows.add(message);
+    this.head = this.paused ? { ...message, words: this.head.words } : message;
+    if (!this.paused) {
+      this.shown = message.total;
+      this.rows.add(message);
+    }
     this.root.dataset.received = Number(this.root.dataset.received || 0) + message.rows.length / 2;
   }
 
@@ -132,15 +142,37 @@ class Inspector {
     this.go(number);
   }
 
-  // To the end of another line of the list.
-  goLine(index) {
-    const line = this.lines[Math.max(Math.min(index, this.lines.length - 1), 0)];
-    if (line) this.go(line.to);
+  // To the end of another line of the list; heads of open folds are passed by, in this direction.
+  goLine(index, direction = 1) {
+    let here = Math.max(Math.min(index, this.lines.length - 1), 0);
+    while (this.lines[here]?.open) here += here ? direction : 1;
+    if (this.lines[here]) this.go(this.lines[here].to);
   }
 
-  slideLine(index) {
+  slideLine(index, direction) {
     this.stop();
-    this.goLine(index);
+    this.goLine(index, direction);
+  }
+
+  // A line was clicked.
+  press(line) {
+    if (line.count) this.toggle(line);
+    else this.go(line.to);
+  }
+
+  // Open this fold and go to its last step, or close it, or the one that this step is in.
+  toggle(line) {
+    const fold = line.fold || line;
+    if (!fold.count) return;
+    this.stop();
+    if (!fold.open) {
+      this.open.add(fold.last);
+      this.go(fold.last);
+      return;
+    }
+    for (const number of this.open) if (fold.from <= number && number <= fold.last) this.open.delete(number);
+    this.reveal = this.selected !== null;
+    this.draw();
   }
 
   goLive() {
@@ -159,7 +191,7 @@ class Inspector {
     if (this.playing) return this.stop();
     if (this.selected === null) this.go(this.firstShown());
     this.playing = setInterval(() => {
-      const next = this.lines.findIndex((line) => line.to > this.current());
+      const next = this.lines.findIndex((line) => !line.open && line.to > this.current());
       if (next < 0) this.goLive();
       else this.goLine(next);
     }, PLAY);
@@ -214,7 +246,6 @@ class Inspector {
   }
 
   paint() {
-    if (this.selected !== null) this.selected = Math.max(this.selected, this.firstShown());
     const saved = this.model.get("snapshot") || {};
     const head = this.head || (saved.words ? saved : null);
     const back = this.selected !== null && this.step?.number === this.selected && this.step.words;
@@ -252,7 +283,10 @@ class Inspector {
   mode(saved) {
     if (!this.head) return saved.words ? ["idle", `not live: as of ${saved.as_of}`] : ["idle", "no word from a kernel"];
     if (this.kernel.isSilent()) return ["idle", "not live: the kernel is busy or gone"];
-    if (this.selected !== null) return ["busy", `looking back: step ${this.selected} of ${this.head.total}`];
+    if (this.selected !== null) {
+      const gone = this.selected < this.rows.first ? ", dropped since" : "";
+      return ["busy", `looking back: step ${this.selected} of ${this.shown}${gone}`];
+    }
     if (this.paused) return ["busy", `paused: ${this.head.total - this.rows.last} new`];
     if (!this.head.live) return ["idle", this.head.over ? "closed" : "not live"];
     return ["good", "● live"];
@@ -260,8 +294,12 @@ class Inspector {
 
   paintList(saved) {
     if (!this.head) return this.list.paintSaved(saved.last || []);
-    this.lines = this.rows.folded(this.firstShown(), this.filter);
-    const found = this.lines.reduce((sum, line) => sum + line.steps, 0);
+    for (const number of this.open) if (number < this.rows.first) this.open.delete(number);
+    this.lines = this.rows.folded(this.firstShown(), this.filter, [...this.open]);
+    const found = this.lines.reduce((sum, line) => sum + (line.fold ? 0 : line.steps), 0);
+    const { dropped } = this.rows;
+    this.older.hidden = !dropped;
+    say(this.older, dropped ? `${plural(dropped, "older step")} dropped: the last ${this.rows.limit} are kept` : "");
     say(this.count, this.filter ? `${found} of ${this.rows.at.length}` : "");
     const empty = this.filter ? "Nothing matches the filter." : "Nothing has happened yet.";
     const live = this.selected === null;

@@ -1,4 +1,5 @@
-// What the keys do: arrows, Home and End step, space plays, "/" filters, Escape goes back to live.
+// What the keys do: arrows, Home and End step, Enter opens a fold or closes it, space plays, "/" filters, Escape goes
+// back to live.
 
 // What a key does, null for what it does anyway.
 function meaning(inspector, event) {
@@ -24,10 +25,11 @@ function sliderKey(inspector, key) {
 
 function listKey(inspector, key) {
   const { lines } = inspector, here = lineOf(lines, inspector.current());
+  if (key === "Enter") return here < 0 ? null : () => inspector.toggle(lines[here]);
   const from = here < 0 ? lines.length : here;
   const to = {
     ArrowDown: from + 1, ArrowRight: from + 1, PageDown: from + 10, End: lines.length - 1,
     ArrowUp: from - 1, ArrowLeft: from - 1, PageUp: from - 10, Home: 0,
   }[key];
-  return to === undefined ? null : () => inspector.slideLine(to);
+  return to === undefined ? null : () => inspector.slideLine(to, to < from ? -1 : 1);
 }

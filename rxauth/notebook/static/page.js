@@ -60,6 +60,10 @@ function attributes(node, values) {
   return node;
 }
 
+function plural(number, words) {
+  return `${number} ${words}${number === 1 ? "" : "s"}`;
+}
+
 function span(seconds) {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds.toFixed(2)} s`;

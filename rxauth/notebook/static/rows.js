@@ -47,8 +47,14 @@ class Rows {
     return this.kinds.get(key);
   }
 
-  // Each kind, or short pattern of kinds, that repeats is one line.
-  folded(from, filter) {
+  // How many steps are not here any more.
+  get dropped() {
+    return this.first - 1;
+  }
+
+  // Each kind, or short pattern of kinds, that repeats is one line; one that holds a step of `open` is a head without
+  // steps of its own (it ends before it begins), and a line for each step follows it.
+  folded(from, filter, open = []) {
     const numbers = [];
     for (let number = Math.max(from, this.first); number <= this.last; number++) {
       if (!filter || this.kind[number - this.first].text.includes(filter)) numbers.push(number);
@@ -63,10 +69,21 @@ class Rows {
       }
       const end = here + length * times, to = numbers[end - 1];
       const at = this.at[to - this.first], count = times > 1 ? String(times) : "";
-      lines.push({ kinds: kinds.slice(here, here + length), steps: end - here, count, from: numbers[here], to, at });
+      const line = { kinds: kinds.slice(here, here + length), steps: end - here, count, from: numbers[here], to, at };
+      line.last = to;
+      lines.push(line);
+      if (count && open.some((number) => line.from <= number && number <= to)) {
+        Object.assign(line, { open: true, to: line.from - 1 });
+        for (const number of numbers.slice(here, end)) lines.push(this.single(number, line));
+      }
       here = end;
     }
     return lines;
+  }
+
+  single(number, fold) {
+    const place = number - this.first;
+    return { kinds: [this.kind[place]], steps: 1, count: "", from: number, to: number, at: this.at[place], fold };
   }
 }
 

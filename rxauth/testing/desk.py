@@ -148,6 +148,13 @@ class Desk:
         return known or fields.get("grant_type") == "client_credentials"
 
     def _api_answer(self, request: Request, early: Verdict | None) -> Answer:
+        methods = _METHODS.get(request.path)
+        if methods is None:  # first of all: a wrong address must not look like a refused token
+            return json_answer(404, {"detail": "Not found."}, early)
+        if request.method not in methods:
+            answer = json_answer(405, {"detail": f'Method "{request.method}" not allowed.'}, early)
+            answer.headers["allow"] = ", ".join(methods)
+            return answer
         if request.path in ("/api/token/blacklist/", "/oauth/revoke"):
             fields = request.fields()
             with self.lock:
@@ -166,9 +173,7 @@ class Desk:
         if request.path == "/api/echo/":
             kind = request.headers.get("content-type", "application/octet-stream")
             return Answer(200, request.body, {"content-type": kind}, verdict)
-        if request.path in ("/api/me/", "/api/slow/"):
-            return json_answer(200, {"user": self._user}, verdict)
-        return json_answer(404, {"detail": "Not found."}, verdict)
+        return json_answer(200, {"user": self._user}, verdict)
 
     def _judge(self, request: Request) -> Verdict | None:
         if "authorization" not in request.headers:
@@ -178,13 +183,25 @@ class Desk:
 
 
 _TOKEN_PATHS = ("/api/token/", "/api/token/refresh/", "/oauth/token")
+_READS = ("GET", "HEAD", "OPTIONS")
+_ANY = (*_READS, "POST", "PUT", "PATCH", "DELETE")
+#: The server's addresses, and what may be asked there.
+_METHODS = {
+    **dict.fromkeys((*_TOKEN_PATHS, "/api/token/blacklist/", "/oauth/revoke"), ("POST",)),
+    **dict.fromkeys(("/api/echo/", "/api/redirect/"), _ANY),
+    **dict.fromkeys(("/api/me/", "/api/slow/", "/api/public/"), _READS),
+}
 
 
 def is_refresh(seen: Recorded) -> bool:
     """Did this request spend a refresh token?"""
-    return seen.path == "/api/token/refresh/" or (
-        seen.path == "/oauth/token" and b"grant_type=refresh_token" in seen.body
-    )
+    as_oauth2 = seen.path == "/oauth/token" and b"grant_type=refresh_token" in seen.body
+    return seen.method == "POST" and (seen.path == "/api/token/refresh/" or as_oauth2)
+
+
+def is_login(seen: Recorded) -> bool:
+    """Did this request ask for tokens in another way?"""
+    return seen.method == "POST" and seen.path in ("/api/token/", "/oauth/token") and not is_refresh(seen)
 
 
 def _refresh_in(request: Request, fields: dict[str, str]) -> str:

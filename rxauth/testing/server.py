@@ -8,7 +8,7 @@ from typing import get_args
 
 from rxauth.closing import Closing
 from rxauth.runtime import Runtime
-from rxauth.testing.desk import Desk, Hold, Recorded, is_refresh
+from rxauth.testing.desk import Desk, Hold, Recorded, is_login, is_refresh
 from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Reuse, Rotation
 from rxauth.testing.sockets import Listener
@@ -26,7 +26,7 @@ class TokenServer(Closing):
     It speaks simplejwt (`POST /api/token/`, `/api/token/refresh/`, `/api/token/blacklist/`, JSON) and OAuth 2
     (`POST /oauth/token`, `/oauth/revoke`, forms). Its API: `GET /api/me/`, `POST`, `PUT` and `PATCH /api/echo/` (the
     body comes back), `GET /api/slow/?seconds=1` (`&check=late` looks at the token afterwards),
-    `GET /api/redirect/?to=URL` and `GET /api/public/`.
+    `GET /api/redirect/?to=URL` and `GET /api/public/`. Any other address is 404, whoever asks, and another method 405.
 
     All times in seconds. `life` of the access tokens (exact; the JWT's `exp` is cut to whole seconds), `refresh_life`;
     `token_latency` and `api_latency` of the answers; `clock_offset` is how far the server's clock is ahead of ours;
@@ -163,7 +163,7 @@ class TokenServer(Closing):
     @property
     def logins(self) -> int:
         """How many other requests for tokens did."""
-        return sum(1 for seen in self.requests if seen.path in ("/api/token/", "/oauth/token") and not is_refresh(seen))
+        return sum(1 for seen in self.requests if is_login(seen))
 
     @property
     def api_calls(self) -> list[Recorded]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from rxauth.bearer import BearerAuth, BearerFlow
-from rxauth.refreshers.endpoint import origin_of
+from rxauth.refreshers.posting import origin_of
 from rxauth.session import Session
 
 

@@ -12,8 +12,9 @@ from rxauth.actions import SignedIn, SignInFailed
 from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RxAuthError
 from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage, still
-from rxauth.refreshers.answers import failure_of, remedy
+from rxauth.refreshers.answers import failure_of, httpx_kinds, judge_login, remedy
 from rxauth.refreshers.protocol import NotCalled, call, tokens_of
+from rxauth.refreshers.reasons import address, reason
 from rxauth.settings import LONGEST_PAUSE
 from rxauth.single import working
 from rxauth.tokens import Tokens
@@ -33,11 +34,16 @@ def revoke(host: Host, tokens: Tokens) -> None:
     try:
         pending.result()
     except BaseException as error:  # a cancelled task of the refresher's own too: nobody else is on this thread
-        log.warning(
-            "rxauth: session %r: the server did not confirm the logout: %s",
-            host.name,
-            error if isinstance(error, RxAuthError) else type(error).__name__,
-        )
+        log.warning("rxauth: session %r: the server did not confirm the logout: %s", host.name, _unconfirmed(error))
+
+
+def _unconfirmed(error: BaseException) -> str:
+    if isinstance(error, RxAuthError):
+        return str(error)
+    kinds = httpx_kinds(error)
+    if "HTTPStatusError" in kinds:
+        return f"it answered {error.response.status_code} at{address(error)}"  # type: ignore[attr-defined]
+    return f"{reason(error, kinds)}, at{address(error)}" if kinds else type(error).__name__
 
 
 def sign_out(host: Host, gone: Collection[str], tokens: Tokens | None, flight: Flight[None]) -> None:
@@ -123,7 +129,7 @@ class LoginRun:
 
     def _fail(self, error: BaseException) -> None:
         host = self._host
-        failure = failure_of(error)
+        failure = failure_of(error, judge_login)
         known = isinstance(error, TimeoutError) or not isinstance(failure.error, RefresherError)
         if isinstance(error, NotCalled):
             text = f"the refresher's login does not take these credentials: {error}"

@@ -3,6 +3,7 @@
 | secret | travels in | goes to |
 |---|---|---|
 | access token | `AUTHORIZATION`, as `BEARER` (another name by `header=`, `scheme=`) | the session's own origins |
+| access token, at logout | `AUTHORIZATION`, as `BEARER`, if `logout_token=` says so | the refresher's logout URL |
 | refresh token | a field `REFRESH_TOKEN` or `SIMPLEJWT_REFRESH`; else as `send=` says | the token endpoint |
 | refresh token, at logout | the same, or a field `TOKEN` (RFC 7009 section 2.1) | the refresher's logout URL |
 | client's secret | `AUTHORIZATION`, as Basic (RFC 6749 section 2.3.1), or a field `CLIENT_SECRET` | both of these |

@@ -92,7 +92,8 @@ def _value(text: str, found: re.Match[str]) -> re.Match[str] | None:
         return quoted
     if found["sign"] != ":":
         return (_ANYTHING if is_guessable(name) else _TOKEN).match(text, at)
-    if found.end("name") == found.start("sign") and _is_header(name):
+    in_a_path = text[max(0, found.start() - 1) : found.start()] == "/"  # https://.../refresh-token: connection refused
+    if found.end("name") == found.start("sign") and _is_header(name) and not in_a_path:
         return _HEADER.match(text, at)
     in_quotes = text[found.end("name")] in "\\\"'"
     return _NUMBER.match(text, at) if in_quotes and is_guessable(name) else None

@@ -121,7 +121,7 @@ class Tokens(Shown):
         access = _pick(body, names.access_key, (ACCESS_TOKEN, SIMPLEJWT_ACCESS))
         if access is None:
             raise InvalidTokens(
-                f"the answer has no access token: its fields are {_names_in(body)}; "
+                f"the answer has no access token: its fields are {names_in(body)}; "
                 "name the right one with access_key=, or the object that holds it with under="
             )
         _check_token("access", access)
@@ -296,7 +296,7 @@ def _dig(answer: object, under: str | None) -> Mapping[str, Any]:
     return body
 
 
-def _names_in(body: Mapping[Any, Any]) -> str:
+def names_in(body: Mapping[Any, Any]) -> str:
     """The names of the fields, for a message; a name as long as a token may be one."""
     names = sorted(str(name) for name in body)
     return repr([name if len(name) < 24 else fingerprint(name) for name in names])[:300]

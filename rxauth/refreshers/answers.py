@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -21,7 +20,12 @@ from rxauth.errors import (
     UnsendableTokens,
 )
 from rxauth.frames import chain, own_frames, without_frames
+from rxauth.refreshers.advice import OF_A_CALLABLE, Advice
+from rxauth.refreshers.codes import CLIENT_CODES, FINAL_CODES, passes
+from rxauth.refreshers.complaints import complaint
 from rxauth.refreshers.protocol import NotCalled
+from rxauth.refreshers.reasons import address, reason
+from rxauth.refreshers.said import codes_in, is_csrf, parse_json, shown_code, texts_in, wants_a_token
 from rxauth.runtime import current_runtime
 
 #: Which answers end the sign-in, beside those that say so themselves: statuses, or a function of the response.
@@ -29,67 +33,16 @@ Final: TypeAlias = int | Collection[int] | Callable[[Any], bool]
 
 Kind = Literal["final", "transient", "in_doubt", "misconfigured", "crashed"]
 
-#: RFC 6749 section 5.2 and RFC 6750 section 3.1, simplejwt, and what other servers call the same; OpenID Connect Core
-#: section 3.1.2.6, where the user is needed.
-_FINAL_CODES = {
-    "invalid_grant",
-    "invalid_token",
-    "invalid_refresh_token",
-    "token_not_valid",
-    "no_active_account",
-    "token_expired",
-    "token_revoked",
-    "expired_token",
-    "refresh_token_expired",
-    "refresh_token_revoked",
-    "refresh_token_not_found",
-    "bad_refresh_token",
-    "interaction_required",
-    "login_required",
-    "consent_required",
-}
-_CLIENT_CODES = {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"}
-#: RFC 6749 section 4.1.2.1, RFC 8628 section 3.5, and what other servers say, where a status of 5xx or 429 would say
-#: the same; compared without regard to how its words are joined, and without `Exception` at its end.
-_PASSING_CODES = {
-    "authorizationpending",
-    "temporarilyunavailable",
-    "servererror",
-    "slowdown",
-    "ratelimited",
-    "ratelimitexceeded",
-    "toomanyrequests",
-    "throttled",
-    "throttling",
-    "tryagain",
-    "tryagainlater",
-    "unavailable",
-    "serviceunavailable",
-    "serverunavailable",
-    "overloaded",
-    "serveroverloaded",
-    "serverbusy",
-    "internal",
-    "internalerror",
-    "internalfailure",
-    "internalservererror",
-    "internalserviceerror",
-    "internalservicefailure",
-    "serverfailure",
-    "serviceerror",
-    "backenderror",
-    "databaseerror",
-    "unknownerror",
-    "unexpectederror",
-    "timeout",
-    "requesttimeout",
-    "gatewaytimeout",
-    "badgateway",
-}
 _REDIRECTS = (301, 302, 303, 307, 308)
+#: Statuses that are about the address, or about how the request is sent, and never about the token.
+_MISPLACED = {
+    404: "there is nothing at this address",
+    405: "this address takes no such request",
+    406: "it can not answer in JSON",
+    415: "it does not read this kind of body",
+}
 _NAMES_THE_TOKEN = re.compile(r"(?<!csrf )(?<!xsrf )\btoken\b", re.IGNORECASE)
 _OTHER_LOOP = re.compile(r"different (event )?loop|event loop is closed", re.IGNORECASE)
-_HARMLESS_CODE = re.compile(r"[a-z][a-z_.\-]{1,39}", re.IGNORECASE)
 #: A code that is about neither the token nor only the status again (`"error": "Unauthorized"`), and is no sentence.
 _OWN_CODE = re.compile(r"(?!bad.?request$|unauthorized$|(?!.*[cx]srf).*token)[a-z][\w.:/\-]*", re.IGNORECASE)
 
@@ -109,78 +62,115 @@ class Failure:
     retry_after: float | None = None
 
 
-def judge(response: Any, final: Final = ()) -> None:
+def judge(response: Any, final: Final = (), advice: Advice = OF_A_CALLABLE) -> None:
     """Return if this answer should hold tokens, else raise what it means.
 
     `RefreshRefused` is final, `RefreshMisconfigured` is about the client, `RefreshUnavailable` passes. What counts is
     the error code in a JSON body, of whatever status; then the status. A 400 or 401 whose JSON speaks of the token
     without a code of another meaning is final; an answer without a readable body is not, unless `final` says so.
-    Neither is `access_denied` (RFC 6749 section 4.1.2.1): who denied what, and for how long, it does not say.
+    Neither is `access_denied` (RFC 6749 section 4.1.2.1): who denied what, and for how long, it does not say; nor a
+    refusal for want of a CSRF token. `advice` is what the text suggests.
     """
     status: int = response.status_code
+    where = address(response)
+    at = where and f" (at{where})"
     finals = final if callable(final) else (final,) if isinstance(final, int) else final
     if finals(response) if callable(finals) else status in finals:
-        raise RefreshRefused(f"the token endpoint refused the refresh token ({status})", status_code=status)
+        raise RefreshRefused(
+            f"the token endpoint refused the refresh token ({status}){where and f' at{where}'}", status_code=status
+        )
     body = parse_json(response.content)
-    codes = set(_codes(body))
-    what = f"the token endpoint answered {status}{_said(codes)}"
-    if codes & _FINAL_CODES and status < 500:
-        raise RefreshRefused(f"{what}: the refresh token is no good any more", status_code=status)
-    if codes & _CLIENT_CODES and status < 500:
-        raise RefreshMisconfigured(f"{what}: check client_id, client_secret, scope and grant", status_code=status)
+    codes = set(codes_in(body))
+    what = f"the token endpoint answered {status}{shown_code(codes)}"
+    if codes & FINAL_CODES and status < 500:
+        raise RefreshRefused(f"{what}: the refresh token is no good any more{at}", status_code=status)
+    if codes & CLIENT_CODES and status < 500:
+        raise RefreshMisconfigured(f"{what}: {advice.client}{at}", status_code=status)
+    what += at
     if 200 <= status < 300:
         return
     if status < 400:
-        moved = (
-            "a redirect, which would turn the POST into a GET; use the address it points to (often the same with a "
-            "slash at the end)"
-        )
-        odd = "an unexpected status: check the address, and what stands between here and there"
-        raise RefreshMisconfigured(f"{what}, {moved if status in _REDIRECTS else odd}", status_code=status)
+        raise RefreshMisconfigured(f"{what}, {_moved(status)}; {advice.address}", status_code=status)
     retry_after = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
-    if status in (408, 425, 429) or status >= 500 or _passes(codes):
+    if status in (408, 425, 429) or status >= 500 or passes(codes):
         raise RefreshUnavailable(what, cause=f"status {status}", status_code=status, retry_after=retry_after)
     has_own_code = any(_OWN_CODE.fullmatch(code) for code in codes)
-    speaks_of_token = isinstance(body, dict) and any(_NAMES_THE_TOKEN.search(text) for text in _texts(body))
-    if status in (400, 401) and speaks_of_token and not has_own_code:
+    texts = list(texts_in(body)) if isinstance(body, dict) else None
+    wants_csrf = is_csrf(response.content, texts)
+    speaks_of_token = texts is not None and any(_NAMES_THE_TOKEN.search(text) for text in texts)
+    if status in (400, 401) and speaks_of_token and not has_own_code and not wants_csrf:
         raise RefreshRefused(f"{what} and says that the token is no good", status_code=status)
-    is_bad_request = status in (400, 422) and isinstance(body, dict) and "access_denied" not in codes
-    if status in (404, 405, 406, 415) or is_bad_request:
+    if status in _MISPLACED:
         raise RefreshMisconfigured(
-            f"{what}: check the address, and how the refresh token is sent (send=, refresh_field=)", status_code=status
+            f"{what}: {_MISPLACED[status]}; {advice.sending if status in (406, 415) else advice.address}",
+            status_code=status,
         )
-    raise RefreshUnavailable(
-        f"{what}, which does not say that the token is no good; if it means that the user must sign in again, say "
-        f"final=[{status}]; if that surprises you, check how the refresh token is sent (send=, refresh_field=)",
-        cause=f"status {status}",
-        status_code=status,
-        retry_after=retry_after,
-        repeat=False,
-    )
+    is_unfit = status in (400, 422) and texts is not None and "access_denied" not in codes
+    ending = f"if it means that the user must sign in again, {advice.ending(status)}"
+    if wants_csrf:
+        text = f"{what}, which is its protection against CSRF: {advice.csrf}"
+    elif is_unfit:
+        text = f"{what}{complaint(body, _request_of(response))}: {advice.sending}; {ending}"
+    else:
+        text = (
+            f"{what}, which does not say that the token is no good; {ending}; if that surprises you, {advice.sending}"
+        )
+    if is_unfit:
+        raise RefreshMisconfigured(text, status_code=status)
+    raise RefreshUnavailable(text, cause=f"status {status}", status_code=status, retry_after=retry_after, repeat=False)
 
 
-def judge_login(response: Any) -> None:
+def judge_login(response: Any, advice: Advice = OF_A_CALLABLE) -> None:
     """The same for the answer to a login: a refusal speaks of the credentials."""
     status: int = response.status_code
     try:
-        judge(response)
-    except (RefreshRefused, RefreshUnavailable, RefreshMisconfigured):
-        codes = set(_codes(parse_json(response.content)))
-        answered = f"{status}{_said(codes)}"
-        clients = codes & _CLIENT_CODES
+        judge(response, (), advice)
+    except (RefreshRefused, RefreshUnavailable, RefreshMisconfigured) as judged:
+        body = parse_json(response.content)
+        codes = set(codes_in(body))
+        answered = f"{status}{shown_code(codes)}"
+        clients = codes & CLIENT_CODES
+        where = address(response)
+        at = where and f" at{where}"
         if clients == {"invalid_request"}:  # some servers say so of a wrong password
             raise RefreshRefused(
-                f"the server refused the login ({status} invalid_request): check the credentials first, then "
-                "client_id, scope and grant",
+                f"the server refused the login ({status} invalid_request){at}: check the credentials first; "
+                f"then {advice.client}",
                 status_code=status,
             ) from None
+        texts = list(texts_in(body)) if isinstance(body, dict) else None
         if status in (404, 405) and not clients:
-            what = f"there is no login at this address (status {answered}): check the address, and login_path="
+            what = f"there is no login at this address{where} (status {answered}); {advice.address}"
             raise RefreshMisconfigured(what, status_code=status) from None
-        if clients or _passes(codes) or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
+        if status == 401 and wants_a_token(texts or ()):
+            what = (
+                f"there is no login at this address{where}, which wants a token (status {answered}); {advice.address}"
+            )
+            raise RefreshMisconfigured(what, status_code=status) from None
+        if isinstance(judged, RefreshRefused):
+            pass
+        elif clients or passes(codes) or status in (406, 408, 415, 425, 429) or not 400 <= status < 500:
             raise
-        refused = RefreshRefused(f"the server refused the credentials ({answered})", status_code=status)
+        elif is_csrf(response.content, texts):
+            what = f"the token endpoint answered {answered}{at}, which is its protection against CSRF"
+            raise RefreshMisconfigured(f"{what}: {advice.csrf}", status_code=status) from None
+        named = complaint(body, _request_of(response))
+        refused = RefreshRefused(f"the server refused the credentials ({answered}){at}{named}", status_code=status)
         raise refused from None
+
+
+def _moved(status: int) -> str:
+    if status not in _REDIRECTS:
+        return "an unexpected status: look at what stands between here and there"
+    how = "is not followed" if status in (307, 308) else "would turn the POST into a GET"
+    return f"a redirect, which {how}; use the address it points to (often the same with a slash at the end)"
+
+
+def _request_of(response: Any) -> Any:
+    try:
+        return response.request
+    except RuntimeError:  # of httpx: it was not set
+        return None
 
 
 def httpx_kinds(error: BaseException) -> set[str]:
@@ -188,8 +178,8 @@ def httpx_kinds(error: BaseException) -> set[str]:
     return {base.__name__ for base in type(error).__mro__ if base.__module__.partition(".")[0] in ("httpx", "httpx2")}
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Class whatever a refresh callable raised.
+def failure_of(error: BaseException, judge: Callable[[Any], None] = judge) -> Failure:
+    """Class whatever a refresh callable raised; `judge` says what an answer means that it raised an HTTP error for.
 
     HTTP errors and ours lose their traceback, because the refresh token is a local variable in its frames, which a
     notebook may print; any other exception keeps the frames of the callable's own code, to find its fault.
@@ -210,15 +200,19 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("in_doubt", _caused(unusable, error))
     names = httpx_kinds(error)
     if "HTTPStatusError" in names:
-        return _failure_of_status(error)
+        return _failure_of_status(error, judge)
+    asked = f"the token endpoint{address(error)}"
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
-        wrong = RefreshMisconfigured(f"the token endpoint's address is unusable: {type(error).__name__}")
+        wrong = RefreshMisconfigured(
+            f"{asked} can not be asked ({type(error).__name__}): check the address, and the headers that are sent"
+        )
         return Failure("misconfigured", _caused(wrong, error))
     if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
-        return Failure("transient", _caused(_unreachable("the token endpoint can not be reached", error), error), True)
+        unsent = RefreshUnavailable(f"{asked}: {reason(error, names)}", cause=type(error).__name__)
+        return Failure("transient", _caused(unsent, error), True)
     if names & {"HTTPError", "StreamError"}:
-        lost = _unreachable("the connection to the token endpoint broke before its answer", error)
-        return Failure("in_doubt", _caused(lost, error))
+        lost = f"{asked}: {reason(error, names)}, and whether the request counts is not known"
+        return Failure("in_doubt", _caused(RefreshUnavailable(lost, cause=type(error).__name__), error))
     if isinstance(error, NotCalled):
         uncalled = RefresherError(f"the refresh callable cannot be called with the tokens: {error}", cause=error.cause)
         return Failure("crashed", _caused(uncalled, error.__cause__ or error))
@@ -237,7 +231,7 @@ def remedy(error: BaseException) -> str:
     )
 
 
-def _failure_of_status(error: Any) -> Failure:
+def _failure_of_status(error: Any, judge: Callable[[Any], None]) -> Failure:
     try:
         error.response.read()
         judge(error.response)
@@ -248,10 +242,6 @@ def _failure_of_status(error: Any) -> Failure:
         return Failure("transient", _caused(broken, unreadable), True)
     odd = RefreshUnavailable(f"the refresh callable raised {type(error).__name__} for an answer that is fine")
     return Failure("in_doubt", _caused(odd, error))
-
-
-def _unreachable(what: str, error: BaseException) -> RefreshUnavailable:
-    return RefreshUnavailable(f"{what} ({type(error).__name__})", cause=type(error).__name__)
 
 
 def _caused(error: RxAuthError, cause: BaseException) -> RxAuthError:
@@ -281,43 +271,3 @@ def parse_date(value: str | None) -> float | None:
         return None if moment is None else (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def parse_json(content: bytes) -> Any:
-    """The decoded JSON, or None for what is none."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _codes(body: Any, depth: int = 3) -> Iterator[str]:
-    """The error codes of a JSON body: `error`, `code` or `error_code`, also inside an object called `error`."""
-    if not depth or not isinstance(body, Mapping):
-        return
-    for name in ("error", "code", "error_code"):
-        value = body.get(name)
-        if isinstance(value, str):
-            yield value.strip().lower()
-        elif isinstance(value, Mapping) and name == "error":
-            yield from _codes(value, depth - 1)
-
-
-def _passes(codes: Collection[str]) -> bool:
-    return any(re.sub("[^a-z0-9]", "", code).removesuffix("exception") in _PASSING_CODES for code in codes)
-
-
-def _said(codes: Collection[str]) -> str:
-    """One of these codes, for a message, if there is one that can be no secret."""
-    return next((f" {code}" for code in sorted(codes) if _HARMLESS_CODE.fullmatch(code)), "")
-
-
-def _texts(body: Any, depth: int = 3) -> Iterator[str]:
-    if isinstance(body, str):
-        yield body
-    elif depth and isinstance(body, Mapping):
-        for value in body.values():
-            yield from _texts(value, depth - 1)
-    elif depth and isinstance(body, list):
-        for value in body[:20]:
-            yield from _texts(value, depth - 1)

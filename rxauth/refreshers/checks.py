@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 
 from rxauth.actions import is_sync
+from rxauth.names import check_sendable
 from rxauth.refreshers.answers import Final
 
 
@@ -65,3 +66,21 @@ def check_transport(transport: object) -> None:
     if transport is not None and not is_one:
         found = transport if isinstance(transport, type) else type(transport).__name__
         raise TypeError(f"transport must be a sync one such as httpx.HTTPTransport(), and no client; got {found}")
+
+
+def check_choices(**choices: tuple[object, Any]) -> None:
+    """Raise a ValueError for a value that is none of those of its Literal."""
+    for name, (value, allowed) in choices.items():
+        if value not in get_args(allowed):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {value!r}")
+
+
+def as_headers(headers: Any) -> dict[str, str]:
+    """What `headers=` holds or returns. Raises TypeError for no mapping, ValueError for what is no header."""
+    if not isinstance(headers, Mapping):
+        found = type(headers).__name__
+        raise TypeError(f"headers must be a mapping, or a sync function of the tokens that returns one; got {found}")
+    for name, text in headers.items():
+        check_sendable("the name of a header in headers=", name, empty=False)
+        check_sendable(f"headers={{{name!r}: ...}}", text)
+    return dict(headers)

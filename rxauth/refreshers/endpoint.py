@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypedDict, get_args
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import httpx
 
+from rxauth.actions import is_sync
 from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshUnavailable
 from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
-from rxauth.origins import is_safe, parse_origin
-from rxauth.refreshers.answers import Final, judge, judge_login, parse_date, parse_json
-from rxauth.refreshers.checks import as_bool, as_final, check_credentials, check_texts, check_transport
-from rxauth.refreshers.reading import READ_TIMEOUT, plain, read, set_cookie
+from rxauth.refreshers.advice import Advised
+from rxauth.refreshers.answers import Final, judge, judge_login, parse_date
+from rxauth.refreshers.checks import (
+    as_bool,
+    as_final,
+    as_headers,
+    check_choices,
+    check_credentials,
+    check_texts,
+    check_transport,
+)
+from rxauth.refreshers.posting import ask, origin_of
+from rxauth.refreshers.reading import set_cookie
+from rxauth.refreshers.reasons import address
+from rxauth.refreshers.said import is_signed_out, parse_json
 from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
 Send = Literal["json", "form", "header", "cookie"]
+LogoutMethod = Literal["POST", "PUT", "DELETE", "GET"]
+LogoutToken = Literal["refresh", "access", "both"]
+#: Extra headers, or a function of the pair that is spent or revoked (None at a login) that returns them.
+Headers: TypeAlias = Mapping[str, str] | Callable[[Tokens | None], Mapping[str, str]]
 
-_TEXTS = ("refresh_field", "under", "access_key", "refresh_key", "expires_key", "refresh_expires_key")
+_TEXTS = ("refresh_field", "under", "login_under", "access_key", "refresh_key", "expires_key", "refresh_expires_key")
 
 
 class EndpointOptions(TypedDict, total=False):
@@ -30,7 +45,8 @@ class EndpointOptions(TypedDict, total=False):
     * `send`: the refresh token travels in a `"form"`, in `"json"`, in a `"header"` (`Authorization: Bearer`) or in a
       `"cookie"`; `refresh_field` is the name of the form or JSON field, or of the cookie.
     * `under`, `access_key`, `refresh_key`, `expires_key`, `refresh_expires_key`, `expiry`: where the tokens are in the
-      answer and in which unit it states their life; see `rxauth.tokens.TokenFields`.
+      answer and in which unit it states their life; see `rxauth.tokens.TokenFields`. `login_under` takes the place of
+      `under` in the answer to a login (`""`: they are at the top there).
     * `final`: answers that end the sign-in beside those that say so: statuses (`final=[401]`), or a function of the
       response.
     * `rotates=False`: a refresh does not spend the refresh token, so a post without an answer is repeated, within the
@@ -39,13 +55,18 @@ class EndpointOptions(TypedDict, total=False):
     * `credentials`: what `login()` uses when it is called without any, as a mapping or a function that returns one
       (`{}` for OAuth 2 client credentials); with them, the session signs in again by itself where it has no refresh
       token.
-    * `headers`: extra headers of each request; an `Accept` there takes the place of ours, `application/json`.
-      `transport`: an `httpx.BaseTransport`, for a proxy, a private certificate authority, or a test.
+    * `logout_method` is `"POST"` unless you say otherwise; `logout_token` says what a logout sends: the `"refresh"`
+      token as a refresh does, the `"access"` token as `Authorization: Bearer`, or `"both"`.
+    * `headers`: extra headers of each request, or a function that returns them, of the pair that is spent or revoked
+      (None at a login); an `Accept` there takes the place of ours, `application/json`, and a `Cookie` goes along with
+      the one that `send="cookie"` makes.
+    * `transport`: an `httpx.BaseTransport`, for a proxy, a private certificate authority, or a test.
     """
 
     send: Send
     refresh_field: str
     under: str | None
+    login_under: str | None
     access_key: str | None
     refresh_key: str | None
     expires_key: str | None
@@ -54,7 +75,9 @@ class EndpointOptions(TypedDict, total=False):
     final: Final | None
     rotates: bool
     credentials: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
-    headers: Mapping[str, str]
+    logout_method: LogoutMethod
+    logout_token: LogoutToken
+    headers: Headers
     transport: httpx.BaseTransport | None
 
 
@@ -75,7 +98,7 @@ class Endpoint:
     closed meanwhile, so that an error always belongs to this request.
     """
 
-    def __init__(self, url: str, options: EndpointOptions, *, send: Send, refresh_field: str) -> None:
+    def __init__(self, url: str, options: EndpointOptions, advice: Advised, *, send: Send, refresh_field: str) -> None:
         check_texts(**{name: options.get(name) for name in _TEXTS})
         check_credentials(options.get("credentials"))
         check_transport(options.get("transport"))
@@ -90,20 +113,26 @@ class Endpoint:
             refresh_expires_key=options.get("refresh_expires_key"),
             expiry=options.get("expiry", "seconds"),
         )
+        login_under = options.get("login_under")
+        self.login_fields = self.fields if login_under is None else replace(self.fields, under=login_under)
         self.final = as_final(options.get("final"))
-        self._as_form = (self.send if self.send in ("form", "json") else send) == "form"
         self.rotates = as_bool("rotates", options.get("rotates", True))
+        self.logout_method: LogoutMethod = options.get("logout_method", "POST")
+        self.logout_token: LogoutToken = options.get("logout_token", "refresh")
         self.credentials = options.get("credentials")
-        self.headers = dict(options.get("headers", {}))
+        headers = options.get("headers", {})
+        self.headers: Headers = headers if is_sync(headers) else as_headers(headers)
         self.transport = options.get("transport")
-        for name, value, allowed in (("send", self.send, Send), ("expiry", self.fields.expiry, Expiry)):
-            if value not in get_args(allowed):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {value!r}")
+        self._advice = advice
+        check_choices(
+            send=(self.send, Send),
+            expiry=(self.fields.expiry, Expiry),
+            logout_method=(self.logout_method, LogoutMethod),
+            logout_token=(self.logout_token, LogoutToken),
+        )
+        self._as_form = (self.send if self.send in ("form", "json") else send) == "form"
         if self.send == "cookie":
             check_sendable("refresh_field", self.refresh_field, empty=False)
-        for header, text in self.headers.items():
-            check_sendable("the name of a header in headers=", header, empty=False)
-            check_sendable(f"headers={{{header!r}: ...}}", text)
         self.origins = (origin_of(url),)
 
     @property
@@ -116,21 +145,42 @@ class Endpoint:
             return given
         return self.credentials() if callable(self.credentials) else self.credentials
 
+    def login(self, url: str, body: Mapping[str, Any], auth: httpx.Auth | None = None) -> Tokens:
+        """Post the credentials. Raises what `judge_login` says, `InvalidTokens`, or httpx's errors."""
+        return self._tokens(url, body, {}, auth, None)
+
     def refresh(self, url: str, tokens: Tokens, body: Mapping[str, str], auth: httpx.Auth | None = None) -> Tokens:
         """Spend `tokens.refresh`. Raises what `judge` says, `InvalidTokens`, or httpx's errors."""
         headers, fields = self._carry(tokens.refresh or "")
-        return self.post(url, {**body, **fields}, headers, auth=auth, keep=tokens)
+        return self._tokens(url, {**body, **fields}, headers, auth, tokens)
 
-    def logout(self, url: str, tokens: Tokens) -> None:
-        """Send the refresh token to be revoked, as it is sent to be spent. Raises `RefreshUnavailable` if refused."""
-        headers, fields = self._carry(tokens.refresh or "")
-        self.confirm(self.send_to(url, fields, headers))
+    def logout(
+        self,
+        url: str,
+        tokens: Tokens,
+        fields: Mapping[str, str] | None = None,
+        client: Mapping[str, str] | None = None,
+        auth: httpx.Auth | None = None,
+    ) -> None:
+        """Tell the server that these tokens are not needed any more; `RefreshUnavailable` if it refuses.
 
-    @staticmethod
-    def confirm(response: httpx.Response) -> None:
-        """Raise `RefreshUnavailable` unless the answer is a success."""
-        if not response.is_success:
-            raise RefreshUnavailable(f"it answered {response.status_code}", status_code=response.status_code)
+        The refresh token goes in `fields`, else as it goes to be spent. Without a token to send, nothing is sent.
+        """
+        headers: dict[str, str] = {}
+        body: Mapping[str, str] = {}
+        if self.logout_token != "access" and tokens.refresh is not None:
+            headers, body = ({}, fields) if fields is not None else self._carry(tokens.refresh)
+        if self.logout_token != "refresh":
+            headers = {**headers, AUTHORIZATION: f"{BEARER} {tokens.access}"}
+        if headers or body:
+            body = {**body, **(client or {})}
+            response = self._send(self.logout_method, url, body, headers, auth, tokens)
+            if not response.is_success and not is_signed_out(response):
+                advice = f"; {self._advice.logout}" if response.status_code < 500 else ""
+                raise RefreshUnavailable(
+                    f"it answered {response.status_code} at{address(response)}{advice}",
+                    status_code=response.status_code,
+                )
 
     def _carry(self, secret: str) -> tuple[dict[str, str], dict[str, str]]:
         """(headers, fields of the body) in which the refresh token travels. Raises `RefreshMisconfigured`."""
@@ -143,107 +193,72 @@ class Endpoint:
             return {COOKIE: f"{self.refresh_field}={secret}"}, {}
         return {}, {self.refresh_field: secret}
 
-    def post(
-        self,
-        url: str,
-        body: Mapping[str, Any],
-        headers: Mapping[str, str] | None = None,
-        *,
-        auth: httpx.Auth | None = None,
-        keep: Tokens | None = None,
+    def _tokens(
+        self, url: str, body: Mapping[str, Any], headers: dict[str, str], auth: httpx.Auth | None, spent: Tokens | None
     ) -> Tokens:
-        """POST `body` and read the pair in the answer; `keep` is the pair that is spent, None for a login."""
+        """The pair in the answer to a POST; `spent` is the one before, None for a login."""
         clock = current_runtime()
         sent = clock.now()
-        response = self.send_to(url, body, headers, auth=auth)
+        response = self._send("POST", url, body, headers, auth, spent)
         received = clock.now()
-        judge_login(response) if keep is None else judge(response, self.final)
+        if spent is None:
+            judge_login(response, self._advice.login)
+        else:
+            judge(response, self.final, self._advice.refresh)
         answer = parse_json(response.content)  # not response.json(): its error would hold the text, tokens and all
         if answer is None:
-            raise InvalidTokens(f"it is no JSON (status {response.status_code}, {len(response.content)} bytes)")
+            size = f"status {response.status_code}, {len(response.content)} bytes"
+            raise InvalidTokens(f"the answer of{address(response)} is no JSON ({size})")
+        fields = self.login_fields if spent is None else self.fields
         if self.send == "cookie":
             secret = set_cookie(response.headers, self.refresh_field)
             if secret is not None:
-                path = self.fields.under.split(".") if self.fields.under else []
-                answer = _with(answer, path, self.fields.refresh_key or REFRESH_TOKEN, secret)
+                path = fields.under.split(".") if fields.under else []
+                answer = _with(answer, path, fields.refresh_key or REFRESH_TOKEN, secret)
         return Tokens.from_response(
             answer,
-            fields=self.fields,
+            fields=fields,
             received=received,
             sent=sent,
             server_date=parse_date(response.headers.get("date")),
-            keep=keep,
+            keep=spent,
         )
 
-    def send_to(
+    def _send(
         self,
+        method: str,
         url: str,
         body: Mapping[str, Any],
-        headers: Mapping[str, str] | None = None,
-        *,
-        auth: httpx.Auth | None = None,
+        headers: dict[str, str],
+        auth: httpx.Auth | None,
+        tokens: Tokens | None,
     ) -> httpx.Response:
-        """POST `body` as the server wants it and return the answer, read to its end."""
-        timeout = httpx.Timeout(10.0, read=READ_TIMEOUT)
-        transport = _Lent(self.transport) if self.transport is not None else None
+        """Send this with the extra headers, and return the answer, read to its end."""
         # One that is compressed well would be bounded too late; a server that compresses nevertheless is read below.
         # Some servers, GitHub's among them, answer with a form unless they are asked for JSON.
         sent = httpx.Headers({"Accept": "application/json", "Accept-Encoding": "identity"})
-        sent.update(self.headers)
+        sent.update(self._extra_headers(tokens))
+        own = sent.get(COOKIE) if COOKIE in headers else None
         sent.update(headers)
-        parsed = httpx.URL(url)
-        if parsed.userinfo:  # httpx logs the URL, and would put this in the place of our own header
-            if auth is None and AUTHORIZATION not in sent:
-                auth = httpx.BasicAuth(parsed.username, parsed.password)
-            url = without_password(url)
-        encoded: dict[str, Any] = {"data": body} if self._as_form else {"json": body} if body else {}
-        with (
-            httpx.Client(transport=transport, timeout=timeout, verify=_tls(), mounts=_direct(url)) as client,
-            client.stream("POST", url, headers=sent, auth=auth, **encoded) as response,
-        ):
-            try:
-                content = read(response)
-            except httpx.DecodingError:
-                if response.is_success:
-                    raise
-                content = b""  # an error page that was compressed badly is still an answer
-        return httpx.Response(
-            response.status_code, headers=plain(response.headers), content=content, request=response.request
-        )
+        if own is not None:
+            sent[COOKIE] = _joined(own, headers[COOKIE])
+        return ask(method, url, body, sent, as_form=self._as_form, auth=auth, transport=self.transport)
+
+    def _extra_headers(self, tokens: Tokens | None) -> Mapping[str, str]:
+        """Those of `headers=`. Nothing was sent yet, so nothing is in doubt where the function is at fault."""
+        if not callable(self.headers):
+            return self.headers
+        try:
+            return as_headers(self.headers(tokens))
+        except Exception as error:
+            raise RefreshMisconfigured(f"the function headers= failed: {type(error).__name__}") from error
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """The usual certificates, which take longer to load than a refresh does, once for all our clients."""
-    return httpx.create_ssl_context()
-
-
-class _Lent(httpx.BaseTransport):
-    """Somebody else's transport, which must stay open when our client closes."""
-
-    def __init__(self, transport: httpx.BaseTransport) -> None:
-        self._transport = transport
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._transport.handle_request(request)
-
-
-def _direct(url: str) -> dict[str, None] | None:
-    """No proxy of the environment between us and this machine, where plain http is safe because nobody listens in."""
-    parsed = httpx.URL(url)
-    is_direct = parsed.scheme == "http" and is_safe(parse_origin(origin_of(url)))
-    return {f"http://[{parsed.host}]" if ":" in parsed.host else f"http://{parsed.host}": None} if is_direct else None
-
-
-def origin_of(url: str) -> str:
-    """scheme://host[:port] of an absolute URL."""
-    parsed = httpx.URL(url)
-    return str(parsed.copy_with(raw_path=b"", username="", password="", fragment=None)).rstrip("/")
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    return str(httpx.URL(url).copy_with(username=None, password=None))
+def _joined(cookies: str, ours: str) -> str:
+    """Two `Cookie` headers as one (RFC 6265 section 4.2.1), without a second cookie of the name of ours."""
+    name = ours.partition("=")[0]
+    others = [cookie for part in cookies.split(";") if (cookie := part.strip()).partition("=")[0] != name]
+    return "; ".join([*filter(None, others), ours])
 
 
 def _with(answer: Any, path: list[str], key: str, value: str) -> Any:

@@ -11,11 +11,20 @@ from rxauth.errors import OriginNotAllowed
 from rxauth.frames import concealed
 from rxauth.names import CLIENT_ID, CLIENT_SECRET, GRANT_TYPE, REFRESH_TOKEN, SCOPE, TOKEN, TOKEN_TYPE_HINT
 from rxauth.origins import is_safe, parse_origin, show
+from rxauth.refreshers.advice import built_in
 from rxauth.refreshers.checks import as_url, check_texts
-from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options, origin_of, without_password
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options
+from rxauth.refreshers.posting import origin_of, without_password
 from rxauth.tokens import Tokens
 
 ClientAuth = Literal["basic", "body"]
+
+_ADVICE = built_in(
+    login="token_url=",
+    refresh="token_url=",
+    logout="logout_url=",
+    client="check client_id, client_secret, scope and grant",
+)
 
 
 @concealed
@@ -64,7 +73,7 @@ class OAuth2:
         if client_secret is not None and client_id is None:
             raise ValueError("client_secret without client_id; pass both")
         self._token_url, self._logout_url, self._scope = token_url, logout_url, scope
-        self._endpoint = Endpoint(token_url, options, send="form", refresh_field=REFRESH_TOKEN)
+        self._endpoint = Endpoint(token_url, options, _ADVICE, send="form", refresh_field=REFRESH_TOKEN)
         self._check_logout_url()
         self._auth: httpx.Auth | None = None
         self._client: dict[str, str] = {}
@@ -74,6 +83,11 @@ class OAuth2:
                     "send='header' puts the refresh token where the client's Basic authentication goes; "
                     "say client_auth='body'"
                 )
+            if self._endpoint.logout_token != "refresh":
+                raise ValueError(
+                    f"logout_token={self._endpoint.logout_token!r} puts the access token where the client's Basic "
+                    "authentication goes; say client_auth='body'"
+                )
             self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
         elif client_id is not None:
             self._client = {CLIENT_ID: client_id, **({CLIENT_SECRET: client_secret} if client_secret else {})}
@@ -81,8 +95,8 @@ class OAuth2:
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
         self.rotates = self._endpoint.rotates
-        #: How the server's answers are read.
-        self.fields = self._endpoint.fields
+        #: How the server's answer to a login is read.
+        self.fields = self._endpoint.login_fields
 
     def __call__(self, tokens: Tokens) -> Tokens:
         return self._endpoint.refresh(self._token_url, tokens, {GRANT_TYPE: REFRESH_TOKEN, **self._client}, self._auth)
@@ -92,14 +106,12 @@ class OAuth2:
         known = self._endpoint.known_credentials(credentials)
         grant = "authorization_code" if "code" in known else "password" if "username" in known else "client_credentials"
         scope = {SCOPE: self._scope} if self._scope and grant != "authorization_code" else {}
-        return self._endpoint.post(
-            self._token_url, {GRANT_TYPE: grant, **scope, **self._client, **known}, auth=self._auth
-        )
+        return self._endpoint.login(self._token_url, {GRANT_TYPE: grant, **scope, **self._client, **known}, self._auth)
 
     def logout(self, tokens: Tokens) -> None:
-        if self._logout_url is not None and tokens.refresh is not None:
-            body = {TOKEN: tokens.refresh, TOKEN_TYPE_HINT: REFRESH_TOKEN, **self._client}
-            self._endpoint.confirm(self._endpoint.send_to(self._logout_url, body, auth=self._auth))
+        if self._logout_url is not None:
+            fields = {TOKEN: tokens.refresh or "", TOKEN_TYPE_HINT: REFRESH_TOKEN}
+            self._endpoint.logout(self._logout_url, tokens, fields, self._client, self._auth)
 
     def __repr__(self) -> str:
         return f"oauth2({without_password(self._token_url)!r})"

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from rxauth.errors import InvalidTokens, RefresherError
+from rxauth.names import ACCESS_TOKEN, SIMPLEJWT_ACCESS
 from rxauth.runtime import Instant, current_runtime
-from rxauth.tokens import Tokens
+from rxauth.tokens import Tokens, names_in
 
 #: Tokens, or the decoded answer of a token endpoint that `Tokens.from_response` understands.
 Answer: TypeAlias = Tokens | Mapping[str, Any]
@@ -78,6 +79,11 @@ def tokens_of(answer: object, sent: Instant, now: Instant, keep: Tokens | None =
     if isinstance(answer, Tokens):
         return answer.just_received(now)
     if isinstance(answer, Mapping):
+        if all(answer.get(name) is None for name in (ACCESS_TOKEN, SIMPLEJWT_ACCESS)):
+            raise InvalidTokens(
+                f"the refresh callable returned an object without {ACCESS_TOKEN!r}: its fields are {names_in(answer)}; "
+                "return Tokens(access, refresh) made of them"
+            )
         return Tokens.from_response(answer, received=now, sent=sent, keep=keep)
     hint = "; await it, or make the refresh callable async" if inspect.iscoroutine(answer) else ""
     raise InvalidTokens(

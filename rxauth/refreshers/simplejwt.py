@@ -8,9 +8,19 @@ import httpx
 
 from rxauth.frames import concealed
 from rxauth.names import SIMPLEJWT_REFRESH
+from rxauth.refreshers.advice import built_in
 from rxauth.refreshers.checks import as_url, check_texts
-from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options, without_password
+from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options
+from rxauth.refreshers.posting import without_password
+from rxauth.refreshers.reasons import shown
 from rxauth.tokens import Tokens
+
+_ADVICE = built_in(
+    login="login_path=",
+    refresh="refresh_path=",
+    logout="logout_path=",
+    client="check send=, refresh_field= and headers=; for an OAuth 2 server there is oauth2(...)",
+)
 
 
 @concealed
@@ -43,26 +53,29 @@ class SimpleJWT:
         for name, path in paths.items():
             if path is not None and not path.startswith("/"):
                 raise ValueError(f"{name} must begin with a slash, or it becomes part of the host; got {path!r}")
+        _check_base(url, paths)
         self._login_url = url + login_path
         self._refresh_url = url + refresh_path
         self._logout_url = None if logout_path is None else url + logout_path
-        self._endpoint = Endpoint(self._login_url, options, send="json", refresh_field=SIMPLEJWT_REFRESH)
+        self._endpoint = Endpoint(self._login_url, options, _ADVICE, send="json", refresh_field=SIMPLEJWT_REFRESH)
+        if self._endpoint.send == "header" and self._endpoint.logout_token == "both":
+            raise ValueError("send='header' puts the refresh token where logout_token='both' puts the access token")
         self.endpoint = without_password(self._refresh_url)
         self.origins = self._endpoint.origins
         self.unattended = self._endpoint.unattended
         self.rotates = self._endpoint.rotates
-        #: How the server's answers are read.
-        self.fields = self._endpoint.fields
+        #: How the server's answer to a login is read.
+        self.fields = self._endpoint.login_fields
 
     def __call__(self, tokens: Tokens) -> Tokens:
         return self._endpoint.refresh(self._refresh_url, tokens, {})
 
     @concealed
     def login(self, **credentials: Any) -> Tokens:
-        return self._endpoint.post(self._login_url, self._endpoint.known_credentials(credentials))
+        return self._endpoint.login(self._login_url, self._endpoint.known_credentials(credentials))
 
     def logout(self, tokens: Tokens) -> None:
-        if self._logout_url is not None and tokens.refresh is not None:
+        if self._logout_url is not None:
             self._endpoint.logout(self._logout_url, tokens)
 
     def __repr__(self) -> str:
@@ -75,3 +88,15 @@ def _server(url: str | httpx.URL) -> str:
     if "?" in text or "#" in text:
         raise ValueError("the paths come after the URL, so a query belongs to them: login_path='/api/token/?tenant=1'")
     return text.rstrip("/")
+
+
+def _check_base(url: str, paths: dict[str, str | None]) -> None:
+    """Raise a ValueError for a URL that has one of the paths already: each request would miss its address."""
+    for name, path in paths.items():
+        tail = "" if path is None else path.partition("?")[0].rstrip("/")
+        if tail and url.endswith(tail):
+            base = shown(url.removesuffix(tail)).rstrip("/")
+            raise ValueError(
+                f"the URL ends in {name} already ({path!r}), which is appended to it: give the server's address alone, "
+                f"simplejwt({base!r})"
+            )

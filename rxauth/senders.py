@@ -119,7 +119,7 @@ class Sender:
         entry.leave = self._session.acquire(
             waiter, self._loop, asked_by=asked_by, began=entry.began or None, caller=entry.id
         )
-        if self._auth._wait is not None:
+        if self._auth._wait is not None and not (entry.ready or entry.ended):
             self._bound(entry, self._auth._wait)
 
     def _bound(self, entry: Entry, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+from accident_kit import soon
 
 from rxauth import ApiCall, AuthState, BearerAuth, Request, Session, Store, Tokens, api_epic, auth_reducer, request
 from rxauth.errors import ApiStatusError, RefreshTimeout, SessionChanged
@@ -172,6 +174,42 @@ def test_a_pinned_client_sends_nothing_for_the_next_user(way: Way) -> None:
 
     bench.run(work, client)
     assert bench.headers("Authorization") == ["Bearer access-0"]
+
+
+@ways
+def test_a_pinned_client_refreshes_nothing_for_the_next_user(way: Way) -> None:
+    bench = Bench(way)
+    client = way.client(lambda asked: 200, bench.sent, auth=way.auth(bench.session).pinned())
+
+    async def work(bench: Bench) -> None:
+        await bench.session.sign_in(Tokens("bobs", "r", expires_at=1.0, life=0.0))
+        with pytest.raises(SessionChanged):
+            await _get(bench)
+
+    bench.run(work, client)
+    assert (bench.refresher.posts, bench.sent) == (0, [])
+
+
+def test_no_thread_waits_on_when_no_call_does() -> None:
+    released = threading.Event()
+
+    def refresh(tokens: Tokens) -> Tokens:
+        assert released.wait(60)
+        return Tokens("new", "r2")
+
+    store = Store(auth_reducer, AuthState())
+    given = Tokens("old", "r", expires_at=1.0)
+    session = Session(refresh, store=store, select=lambda state: state, tokens=given, origins=[URL])
+    with WAYS[0].client(lambda asked: 200, [], auth=BearerAuth(session, wait=3600)) as client:
+        store.add_epic(api_epic(client, session))
+        answers = [request(store, Get()) for _ in range(3)]
+        waiting = [thread for thread in threading.enumerate() if thread.name == "rxauth-wait"]
+        released.set()
+        assert [soon(answer.run) for answer in answers] == ["ok"] * 3
+    for thread in waiting:
+        thread.join(60)
+    assert [thread.is_alive() for thread in waiting] == [False]
+    store.close()
 
 
 @ways

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+from bearer_kit import URL, accept, drive, get
 from http_kit import KINDS, Kind, authorizations, signed_in
 
-from rxauth import Session, Tokens
+from rxauth import BearerAuth, Session, Tokens
 from rxauth.errors import NotReplayable, NotSignedIn, SessionChanged
 from rxauth.testing import TokenServer
 
@@ -198,11 +199,42 @@ def test_two_of_our_origins_that_redirect_to_each_other_end(kind: Kind) -> None:
     assert len(mocked.sent) < 100
 
 
+def behind_a_redirect(status: int, *, refused: Any = 401, **headers: str) -> list[str]:
+    """The headers of a call whose redirect to another of our origins is answered so while it goes without the token."""
+    session = Session(lambda tokens: tokens, tokens=Tokens("t", "r"), origins=[URL, "https://b.example"])
+
+    def redirected(request: httpx.Request) -> httpx.Response:
+        first = httpx.Response(302, request=request)
+        hop = httpx.Request("GET", "https://b.example/x", headers=headers, extensions=request.extensions)
+        return httpx.Response(status, request=hop, history=[first], content=b"no")
+
+    return drive("sync", BearerAuth(session, refused=refused), get(), redirected, accept)[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "refused", "is_sent_again"),
+    [
+        (401, 403, True),
+        (403, 401, False),
+        (403, (401, 403), True),
+        (403, lambda response: response.content == b"no", True),
+        (403, lambda response: False, False),
+        (401, lambda response: False, True),
+        (404, lambda response: response.status_code == 403, False),
+    ],
+)
+def test_without_the_token_a_401_or_a_refusal_of_the_users_is_sent_again(
+    status: int, refused: Any, is_sent_again: bool
+) -> None:
+    """Whatever the API calls a refused token: a 401 says that there was none."""
+    assert behind_a_redirect(status, refused=refused) == ["Bearer t"] + ["Bearer t"] * is_sent_again
+
+
+def test_a_header_that_a_hook_gave_the_redirected_request_is_not_ours() -> None:
+    assert behind_a_redirect(401, Authorization="Basic eA==") == ["Bearer t"]
+
+
 def test_a_body_that_can_be_read_once_says_that_it_went_without_the_token() -> None:
-    from bearer_kit import URL, drive, get
-
-    from rxauth import BearerAuth
-
     session = Session(lambda tokens: tokens, tokens=Tokens("t", "r"), origins=[URL, "https://b.example"])
 
     def redirected(request: httpx.Request) -> httpx.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -12,6 +13,8 @@ from bearer_kit import URL, WAYS, Refreshed, accept, drive, get
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
 from rxauth.errors import RefreshTimeout, SessionChanged
+from rxauth.flight import Flight
+from rxauth.single import Single
 from rxauth.testing import TokenServer, VirtualTime
 from tests.kit import make
 
@@ -93,6 +96,20 @@ def test_a_hundred_that_give_up_leave_one_refresh(way: str) -> None:
     time.advance(1)
     assert refresher.posts == 1
     assert session._flight is None or not session._flight[1]._waiters
+
+
+def test_the_timer_of_a_wait_that_is_over_is_gone() -> None:
+    time, late = VirtualTime(), []
+
+    async def main() -> None:
+        flight: Flight[int] = Flight()
+        single = Single(flight.join, time, limit=(1.0, lambda: late.append(1) or RefreshTimeout()))
+        asyncio.get_running_loop().call_later(0.5, flight.land, 7)
+        assert await single == 7
+        await asyncio.sleep(5)
+
+    time.run(main())
+    assert late == []
 
 
 def test_it_is_kept_by_a_pinned_auth() -> None:

@@ -105,6 +105,7 @@ session.login("ada", "lovelace")  # type: ignore[arg-type]
 Session(refreshed, leewya=10)  # type: ignore[call-arg]
 Session(refreshed, tries="3")  # type: ignore[arg-type]
 
+assert_type(BearerAuth(session, wait=2.0).pinned(), BearerAuth)
 client = httpx.Client(auth=BearerAuth(alone))
 async_client = httpx.AsyncClient(auth=BearerAuth(session), base_url="https://api.example.com")
 store.add_epic(api_epic(async_client, session), api_epic(client, session, policy="latest"))

@@ -76,8 +76,23 @@ class SignInFailed(SessionEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedOut(SessionEvent):
-    """The user logged out."""
+class SignInEnded(SessionEvent):
+    """The base of both ends of a sign-in, a logout (`SignedOut`) and the server's (`SessionEnded`).
+
+    Exactly one comes for each end, so this is where an app shows its login page and drops the user's data. Another
+    user's login is not an end, but a `SignedIn`. docs/actions.md lists what else is not one.
+    """
+
+    @property
+    def cause(self) -> Exception | None:
+        """The `SessionExpired` of the server's end; None for a logout."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOut(SignInEnded):
+    """The user logged out, here or in another process; or nobody was signed in yet, and a login was called off or
+    nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +136,13 @@ class RefreshFailed(RefreshEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionEnded(RefreshEvent):
-    """The server ended the sign-in, here or in another process on the same storage: show the login page. `cause` is the
-    `SessionExpired` that every call gets."""
+class SessionEnded(RefreshEvent, SignInEnded):
+    """The server ended the sign-in, here or in another process on the same storage.
 
-    cause: Exception
+    `cause` is the `SessionExpired` that every call gets.
+    """
+
+    cause: Exception = field()  # without field(), the base's property would be its default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

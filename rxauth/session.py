@@ -235,6 +235,9 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
         Waiting calls get `NotSignedIn`, and a refresh in flight revives nobody. Emits None when all is done; a server
         that can not be reached is logged.
+
+        An app shows its login page and drops the user's data on the action `SignInEnded`, which comes once for a logout
+        and once for a session that the server ended: `store.actions.of_type(SignInEnded)`, or in a reducer.
         """
         with self._lock:
             if self._closed:

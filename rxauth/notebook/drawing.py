@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from xml.sax.saxutils import escape
 
 from rxauth.notebook.marble_canvas import Canvas, n, size_of, width_of
@@ -60,7 +61,7 @@ def _page(story: Story, width: int) -> Page:
 def _head(page: Page, title: str, told: str) -> None:
     room = page.width - 2 * _PAD
     y = 41
-    for number, line in enumerate(wrapped(clean(title), room, lambda text: width_of(text, size_of("h")))):
+    for number, line in enumerate(wrapped(clean(title), room, partial(width_of, size=size_of("h")))):
         y += 26 * (number > 0)
         page.canvas.text(_PAD, y, line, "h")
     for number, line in enumerate(wrapped(clean(told), room, width_of)):

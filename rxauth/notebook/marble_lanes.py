@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
-from rxauth.notebook.marble_canvas import Canvas, width_of
+from rxauth.notebook.marble_canvas import Canvas, size_of, width_of
 from rxauth.notebook.marble_folds import Block, blocks, lines, marbles_of
-from rxauth.notebook.marble_labels import count, length
+from rxauth.notebook.marble_labels import count, length, wrapped
 from rxauth.notebook.marble_scale import Scale
 from rxauth.notebook.marble_streams import Line, Mark, StreamLane
 from rxauth.notebook.marble_theme import PATTERNS
@@ -56,6 +57,14 @@ class Page:
             self.canvas.text(self.right + 16, y, text, style, room=self.margin)
             if more:
                 self.canvas.text(self.right + 16, y + 17, more, "s soft", room=self.margin)
+
+    def sum(self, y: float, text: str, more: str = "") -> float:
+        """A sum at the right, in as many lines as it takes; returns where the next one may begin."""
+        for words, style in ((text, "b"), (more, "s soft")):
+            for line in wrapped(words, self.margin, partial(width_of, size=size_of(style))):
+                self.canvas.text(self.right + 16, y, line, style)
+                y += 17
+        return y - 2
 
 
 # -- tokens -----------------------------------------------------------------------------------------------------------

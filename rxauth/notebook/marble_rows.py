@@ -156,8 +156,7 @@ def _sums(page: Page, story: Story, rows: Sequence[Row], top: float, pitch: floa
         together = about and beside and beside[-1] - beside[0] < len(beside)
         middle = top + pitch * (beside[0] + beside[-1] + 1) / 2 if together else used
         y = max(used, middle - 6)
-        page.note(y + 10, words, more, "b")
-        used = y + (42 if more else 26)
+        used = page.sum(y + 10, words, more)
     page.y = max(page.y, used - 12)
 
 

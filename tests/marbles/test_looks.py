@@ -20,6 +20,7 @@ from marble_kit import (
     starts,
     stream,
     waits,
+    words,
 )
 
 from rxauth.notebook import marbles
@@ -167,6 +168,15 @@ def test_a_sentence_is_never_cut(width: int) -> None:
     assert all(width_of(line.text or "") <= width - 56 for line in lines)
     assert all(name in shown.sentence for name in names)
     assert " ".join(shown.text.rpartition("\n\n")[2].split()) == shown.sentence
+
+
+def test_what_the_rows_add_up_to_is_never_cut() -> None:
+    events = [event for n in range(400) for event in (sent(n, n), ended(n + 0.5, n, 500 + n % 5 * (n > 200)))]
+    sums = [text for text in words(marbles(recorded(*events), width=960).svg) if "…" in text]
+    assert sums == []
+    told = " ".join(words(marbles(recorded(*events), width=960).svg))
+    assert "400 went straight through token already fresh" in told
+    assert "400 failed 240 × 500, 40 × 501, 40 × 502, 80 others" in told
 
 
 def without_spaces(text: str) -> str:

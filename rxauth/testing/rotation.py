@@ -67,6 +67,8 @@ class Rotation:
         self._revoke_on_rotate = revoke_on_rotate
         self._user = user
         self._families = itertools.count(1)
+        #: Of the families that are another user's.
+        self._users: dict[int, str] = {}
         self._access: dict[str, _Access] = {}
         self._refresh: dict[str, tuple[int, float]] = {}
         self._spent: dict[str, int] = {}
@@ -74,9 +76,12 @@ class Rotation:
         self.current_refresh: str | None = None
         self.reuses = 0
 
-    def sign_in(self, *, expired: bool = False) -> Pair:
-        """A new family's first pair; `expired`: its access token is stale already."""
-        return self._issue(next(self._families), expired)
+    def sign_in(self, *, expired: bool = False, user: str | None = None) -> Pair:
+        """A new family's first pair, for `user` or else the usual one; `expired`: its access token is stale already."""
+        family = next(self._families)
+        if user is not None:
+            self._users[family] = user
+        return self._issue(family, expired)
 
     def refresh(self, token: str, *, born_expired: bool = False) -> Pair | None:
         """The next pair, or None when this token is no good."""
@@ -136,7 +141,8 @@ class Rotation:
         now = self._now()
         issued = now - self.life - 60 if expired else now
         # exp is in whole seconds, as everywhere; the server itself goes by the exact time.
-        claims = {"sub": self._user, "iat": int(issued), "exp": int(issued + self.life), "jti": secrets.token_hex(8)}
+        user = self._users.get(family, self._user)
+        claims = {"sub": user, "iat": int(issued), "exp": int(issued + self.life), "jti": secrets.token_hex(8)}
         access = jwt.encode(claims, _KEY, algorithm="HS256")
         self._access[access] = _Access(family, issued + self.life)
         token = refresh or f"refresh-{secrets.token_urlsafe(24)}"

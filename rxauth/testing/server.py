@@ -101,10 +101,11 @@ class TokenServer(Closing):
 
     # -- what a test says ------------------------------------------------------------------------------------------
 
-    def issue(self, *, expired: bool = False) -> Pair:
-        """A signed-in pair without a request; `expired`: with a stale access token."""
+    def issue(self, *, expired: bool = False, user: str | None = None) -> Pair:
+        """A signed-in pair without a request; `expired`: with a stale access token. `user`: the subject of its tokens,
+        if that is another account than the server's own."""
         with self._desk.lock:
-            return self._desk.rotation.sign_in(expired=expired)
+            return self._desk.rotation.sign_in(expired=expired, user=user)
 
     def script(self, *faults: Fault | None) -> None:
         """The next requests to the token endpoint meet these, in order (None: nothing); then all is well again."""

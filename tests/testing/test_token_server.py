@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from rxauth import Session, Tokens, simplejwt
 from rxauth.refreshers.answers import parse_date
 from rxauth.testing import TokenServer, VirtualTime, faults
 
@@ -292,3 +293,16 @@ def test_what_it_does_not_know_is_refused() -> None:
         for say in (server.script, server.always):
             with pytest.raises(TypeError, match=r"such as faults.unavailable\(503\); got 503"):
                 say(503)  # type: ignore[arg-type]
+
+
+def test_a_pair_may_be_another_users_also_after_a_refresh() -> None:
+    with TokenServer() as server:
+        ada, bob = server.issue(), server.issue(user="bob")
+        pairs: list[Any] = [ada, bob]
+        for given in (ada, bob):
+            session = Session(
+                simplejwt("https://api.example.com", transport=server.transport),
+                tokens=Tokens(given.access, given.refresh),
+            )
+            pairs.append(session.replace().run())
+        assert [Tokens(pair.access).claims["sub"] for pair in pairs] == ["ada", "bob", "ada", "bob"]

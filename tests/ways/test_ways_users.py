@@ -15,7 +15,7 @@ from tests.ways.ways_kit import BEARERS, ME, World, in_every_way, kinds, togethe
 
 
 async def bob_signs_in(world: World) -> Pair:
-    bob = world.server.issue()
+    bob = world.server.issue(user="bob")
     await world.session.sign_in(_tokens(bob))
     return bob
 
@@ -116,7 +116,7 @@ async def test_a_call_released_late_is_not_sent_as_who_signed_in_meanwhile(world
     call = world.call()
     await asyncio.sleep(0.1)
     world.time.advance(0.3)
-    signing_in = world.session.sign_in(_tokens(bob := world.server.issue()))
+    signing_in = world.session.sign_in(_tokens(bob := world.server.issue(user="bob")))
     world.time.advance(0.3)
     outcome = await call
     assert kinds([outcome]) <= {200, SessionChanged}

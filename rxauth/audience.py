@@ -10,7 +10,9 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rxauth.drain import DrainQueue, Entry, step
+from rxauth.errors import as_error
 from rxauth.reads import StateRoutes
+from rxauth.single import stays
 from rxauth.streams import ActionListener, Listener, Report
 
 S = TypeVar("S")
@@ -100,8 +102,10 @@ class Audience(Generic[S]):
     def _show(self, listener: Listener, state: S) -> None:
         try:
             listener.deliver(None, state)
-        except Exception as error:
-            self._report(error, listener.where, None)
+        except BaseException as error:
+            if not stays(error):
+                raise
+            self._report(as_error(error, listener.where), listener.where, None)
 
     def _leave(self, remove: Callable[[], None]) -> None:
         with self.queue.lock:
@@ -125,8 +129,10 @@ class Audience(Generic[S]):
         for listener in listeners:
             try:
                 listener.on_completed()
-            except Exception as error:
-                self._report(error, listener.where, None)
+            except BaseException as error:
+                if not stays(error):
+                    raise
+                self._report(as_error(error, listener.where), listener.where, None)
 
 
 class Routes:

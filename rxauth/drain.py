@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 
 from reactivex import abc
 
+from rxauth.errors import as_error
 from rxauth.runtime import running_loop
+from rxauth.single import stays, working
 from rxauth.streams import Listener, Report
 
 #: How many entries of other threads one thread delivers before it hands the rest on.
@@ -114,8 +116,10 @@ class DrainQueue:
                     if listener.since < number:
                         try:
                             listener.deliver(action, state)
-                        except Exception as error:
-                            self._report(error, listener.where, action)
+                        except BaseException as error:
+                            if not stays(error):
+                                raise
+                            self._report(as_error(error, listener.where), listener.where, action)
                 self._rest = None
                 if not thread:
                     action()
@@ -140,7 +144,8 @@ class DrainQueue:
             except RuntimeError:  # it was closed this very moment
                 self._work_posted()
         else:
-            threading.Thread(target=self._work_posted, name="rxauth-store", daemon=True).start()
+            work = working(self._work_posted, self)
+            threading.Thread(target=work, name="rxauth-store", daemon=True).start()
 
     def _work_posted(self) -> None:
         self._posted = False

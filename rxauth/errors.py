@@ -60,6 +60,15 @@ class RxAuthError(Exception):
         return copy
 
 
+def as_error(raised: BaseException, what: str) -> Exception:
+    """What a function of the user's raised, as an Exception: an exit, a cancellation or a panic becomes the cause."""
+    if isinstance(raised, Exception):
+        return raised
+    error = RxAuthError(f"{what} raised {type(raised).__name__}")
+    error.__cause__ = raised
+    return error
+
+
 class NotSignedIn(RxAuthError):
     """There is no signed-in user: call `session.login(...)` or `session.sign_in(tokens)` first."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent
+from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent, SignedIn, TokensRefreshed
 from rxauth.callers import AfterLogin, AfterReading, Reading, Watched, watched, with_response
 from rxauth.errors import (
     ForkedSession,
@@ -19,7 +20,7 @@ from rxauth.errors import (
 )
 from rxauth.flight import Flight
 from rxauth.outcomes import Outcome, Outcomes, S, pair_of
-from rxauth.refresh import RefreshRun
+from rxauth.refresh import RefreshRun, is_current, no_thread
 from rxauth.resume import unreadable
 from rxauth.runtime import LINGER, Instant
 from rxauth.single import Leave, Loop, Settle, stay, working
@@ -27,6 +28,8 @@ from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.tokens import Tokens
 from rxauth.trace import refused
 from rxauth.turn import SharedRefreshRun, look
+
+log = logging.getLogger("rxauth")
 
 #: While nobody is signed in, the storage is read at most once in so many seconds for who did so elsewhere.
 LOOK_AGAIN = 1.0
@@ -136,7 +139,8 @@ class Gatekeeper(Outcomes[S]):
         if self._closed:
             return None, SessionClosed("the session is closed; make a new Session")
         if self._unpublished is not None and not self._publish_again():
-            return None, self.gone("")
+            kept = self._unpublished_pair(rejected, began)
+            return kept, None if kept is not None else self.gone("")
         auth, now = self.auth, self.runtime.now()
         if auth.status == "signing_in":
             if self._login is not None:
@@ -194,7 +198,7 @@ class Gatekeeper(Outcomes[S]):
             error: RefreshUnavailable | None = None
             try:
                 look(self)
-            except Exception as failed:
+            except BaseException as failed:
                 error = unreadable(failed)
             with self._lock:
                 self._reading = None
@@ -229,11 +233,7 @@ class Gatekeeper(Outcomes[S]):
         self._flight = (spent, new)
         self._steps.append(new.take_off)
         self._steps.append(self.store.notify)
-        try:
-            self.store.commit(started)
-        except Exception as error:
-            failed = error  # the refresh itself does not need that reducer
-            self._steps.append(lambda: self.store.report(failed, f"session {self.name}", started))
+        self._tried(started)  # the refresh itself does not need that reducer
         return new
 
     def _is_flying(self, spent: Tokens) -> bool:
@@ -251,19 +251,28 @@ class Gatekeeper(Outcomes[S]):
         """Start a flight's thread; `failed` makes the event that says that there is none."""
 
         def begin() -> None:
-            if flight.begin():
+            if not flight.begin():
+                return
+            try:
                 work()
+            except BaseException as error:  # of ours: everybody else's is met where it comes up
+                log.exception("rxauth: session %r: a fault of the library", self.name)
+                end(RefreshUnavailable(f"{type(error).__name__} in the library itself", cause="crashed"))
+
+        def end(unavailable: RefreshUnavailable) -> None:
+            flight.start = None
+            try:
+                self.conclude(failed(unavailable), flight)
+            finally:
+                flight.land(error=unavailable)
+            self.notify()
 
         try:
             # At the interpreter's exit the server may have rotated already: the new pair has to reach its storage.
             linger = LINGER if self.storage.is_shared else 0.0
             self.runtime.spawn(working(begin, self), "rxauth-flight", linger=linger)
         except RuntimeError as error:  # out of threads
-            flight.start = None
-            unavailable = RefreshUnavailable(f"no thread can be started: {error}", cause="no thread")
-            self.conclude(failed(unavailable), flight)
-            flight.land(error=unavailable)
-            self.notify()
+            end(no_thread(error))
 
     def _excess(self, auth: AuthState, tokens: Tokens, now: Instant, refused: bool) -> TooManyRefreshes | None:
         """The error, if this would be one refresh too many of those that speak of an API which refuses every token."""
@@ -280,7 +289,7 @@ class Gatekeeper(Outcomes[S]):
 
     def _commit_failure(self, auth: AuthState, error: TooManyRefreshes, now: Instant) -> None:
         wait = (error.retry_at or now.wall) - now.wall
-        self.store.commit(
+        self._tried(
             RefreshFailed(
                 session=self.name,
                 sign_in=auth.sign_in,
@@ -293,16 +302,26 @@ class Gatekeeper(Outcomes[S]):
         self._steps.append(self.store.notify)
 
     def _publish_again(self) -> bool:
-        assert self._unpublished is not None
-        try:
-            self.store.commit(self._unpublished)
-        except Exception as error:
-            failed = error
-            self._steps.append(lambda: self.store.report(failed, f"session {self.name}", None))
-            return False
+        """Reduce what a reducer of the app failed on, if it still counts."""
+        action, before = self._unpublished, self.auth
+        assert action is not None
+        if is_current(action, before):
+            if not self._tried(action):
+                return False
+            if isinstance(action, SignedIn):
+                self._follow(before, action.tokens)
+            self._steps.append(self.store.notify)
         self._unpublished = None
-        self._steps.append(self.store.notify)
         return True
+
+    def _unpublished_pair(self, rejected: Tokens | None, began: str | None) -> Tokens | None:
+        """The pair that only the app's reducer stands in the way of, for a call that it has not failed yet."""
+        action = self._unpublished
+        if not isinstance(action, TokensRefreshed | SignedIn) or began not in (None, action.sign_in):
+            return None
+        tokens, remaining = action.tokens, action.tokens.remaining(self.runtime.now())
+        is_refused = rejected is not None and _is_refused(tokens, rejected)
+        return None if is_refused or (remaining is not None and remaining <= 0) else tokens
 
 
 def _is_refused(tokens: Tokens, rejected: Tokens) -> bool:

@@ -24,14 +24,14 @@ log = logging.getLogger("rxauth")
 
 def revoke(host: Host, tokens: Tokens) -> None:
     """Tell the server that these tokens are not needed any more, where the refresher can. Never fails; blocks."""
-    logout = getattr(host.refresher, "logout", None)
-    if logout is None:
-        return
-    pending = host.runtime.io(working(lambda: call(logout, tokens), host, fetching=True), "rxauth-revoke")
-    if not host.runtime.wait(pending.done, host.settings.deadline):
-        log.warning("rxauth: session %r: the server did not confirm the logout in time", host.name)
-        return
     try:
+        logout = getattr(host.refresher, "logout", None)
+        if logout is None:
+            return
+        pending = host.runtime.io(working(lambda: call(logout, tokens), host, fetching=True), "rxauth-revoke")
+        if not host.runtime.wait(pending.done, host.settings.deadline):
+            log.warning("rxauth: session %r: the server did not confirm the logout in time", host.name)
+            return
         pending.result()
     except BaseException as error:  # a cancelled task of the refresher's own too: nobody else is on this thread
         log.warning("rxauth: session %r: the server did not confirm the logout: %s", host.name, _unconfirmed(error))
@@ -107,12 +107,15 @@ class LoginRun:
         # A login that was overtaken stores nothing: it would replace what the other one has stored.
         unsaved = host.storage.save(tokens, lambda: host.auth.pending == self._sign_in)
         signed_in = SignedIn(session=host.name, sign_in=self._sign_in, at=host.runtime.now(), tokens=tokens)
-        if host.conclude(signed_in, self._flight):
+        accepted = host.conclude(signed_in, self._flight)
+        if accepted:
             note_storage(host, tokens, unsaved)
             self._flight.land(tokens)
             host.notify()
             if unsaved is None:  # a pair of who was signed in may have come in between
                 note_storage(host, tokens, host.storage.catch_up(tokens, still(host, tokens)))
+        elif host.is_kept(signed_in):
+            self._flight.land(tokens)
         else:
             self._flight.land(error=host.gone(self._sign_in))
             host.storage.clear(self._sign_in)

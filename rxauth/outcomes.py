@@ -20,6 +20,7 @@ from rxauth.actions import (
     SignedOut,
     SignInFailed,
     SigningIn,
+    StorageChanged,
     TokensRefreshed,
 )
 from rxauth.callers import Reading
@@ -33,6 +34,7 @@ from rxauth.errors import (
     SessionClosed,
     SessionExpired,
     StoreClosed,
+    as_error,
 )
 from rxauth.flight import Flight
 from rxauth.login import revoke
@@ -41,6 +43,7 @@ from rxauth.refresh import is_about, is_current
 from rxauth.refreshers.protocol import Refresher
 from rxauth.runtime import Runtime
 from rxauth.settings import Settings
+from rxauth.single import is_background, stays
 from rxauth.state import AuthState, present
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.storage.owner import is_same_account
@@ -108,8 +111,14 @@ class Outcomes(Attended, Generic[S]):
 
     @property
     def auth(self) -> AuthState:
-        """The session's state now."""
-        return self._select(self.store.state)
+        """The session's state now. Where others wait, the last one that was seen, if the app's `select` fails."""
+        state = self.store.state
+        try:
+            self._seen = self._select(state)
+        except BaseException:
+            if not is_background():
+                raise
+        return self._seen
 
     @property
     def is_busy(self) -> bool:
@@ -129,23 +138,31 @@ class Outcomes(Attended, Generic[S]):
                 self._flight = None
             if for_login is not None and for_login[1] is flight:
                 self._login = None
-            auth = self.auth
-            if not is_current(action, auth):
-                return False  # and nobody hears of it: an app would take the end of that sign-in for the end of this
-            if isinstance(action, SignedIn):
-                self._follow(auth, action.tokens)
             try:
+                before = self._select(self.store.state)
+                if not is_current(action, before):
+                    return False  # and nobody hears of it: an app would take the end of that sign-in for that of this
+                if isinstance(action, SignedIn):
+                    self._follow(before, action.tokens)
                 self.store.commit(action)
+                return is_about(action, self._select(self.store.state))
             except StoreClosed:
                 self._closed = True  # no logout: the tokens are good, and stored where they outlive us
                 return False
-            except Exception as error:
-                # A reducer of the app failed. The tokens must not be lost with it: the next caller tries once more.
-                self._unpublished, broken = action, error
-            else:
-                return is_about(action, self.auth)
+            except BaseException as error:
+                # The app's reducer, or `select`, failed. The tokens must not be lost with it: they are given to those
+                # who wait for them, and the next caller tries once more.
+                if not isinstance(action, StorageChanged):
+                    self._unpublished = action
+                if not stays(error):
+                    raise
+                broken = as_error(error, "a reducer, or select,")
         self.store.report(broken, f"session {self.name}", action)
         return False
+
+    def is_kept(self, action: SessionEvent) -> bool:
+        """Did the app's reducer fail on it, so that the state will know of it later, if at all?"""
+        return self._unpublished is action
 
     def go_on(self, action: TokensRefreshed, flight: Flight[Tokens]) -> bool:
         """Another process brought a pair that is stale by now, too: the flight goes on and spends that one. False when
@@ -156,7 +173,9 @@ class Outcomes(Attended, Generic[S]):
                 return False
             tokens = action.tokens
             self._flight = (tokens, flight)
-            self.store.commit(action)
+            if not self._tried(action):
+                self._flight, self._unpublished = None, action
+                return False
             started = RefreshStarted(
                 session=self.name,
                 sign_in=tokens.sign_in,
@@ -164,8 +183,20 @@ class Outcomes(Attended, Generic[S]):
                 at=action.at,
                 asked_by=auth.asked_by,
             )
-            self.store.commit(started)
+            self._tried(started)
             return True
+
+    def _tried(self, action: SessionEvent) -> bool:
+        """Reduce it, under the lock. What a reducer raises is one of the steps: to be reported."""
+        try:
+            self.store.commit(action)
+        except BaseException as error:
+            if not stays(error):
+                raise
+            broken = as_error(error, "a reducer")
+            self._steps.append(lambda: self.store.report(broken, f"session {self.name}", action))
+            return False
+        return True
 
     def report(self, error: Exception, where: str, action: Any) -> None:
         """Tell the owner of the store of an error that nobody else hears of."""

@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxauth.errors import NotSignedIn, RxAuthError, SessionChanged, SessionClosed, SessionExpired
-from rxauth.single import Leave
+from rxauth.errors import NotSignedIn, RxAuthError, SessionChanged, SessionClosed, SessionExpired, as_error
+from rxauth.single import Leave, stays
 from rxauth.state import AuthState
 from rxauth.store import Store
 from rxauth.tokens import Tokens
@@ -88,10 +88,11 @@ class Presence:
         for number, over in enumerate(ended, 1):
             try:
                 over()
-            except Exception as error:
-                self._report(error, None)
-            except BaseException:  # Ctrl-C in one of them is no reason to leave the others running
-                self._end(ended[number:])
+            except BaseException as error:
+                if stays(error):
+                    self._report(as_error(error, "the end of an effect"), None)
+                    continue
+                self._end(ended[number:])  # Ctrl-C in one of them is no reason to leave the others running
                 raise
 
     def _leave(self, sign_in: str, number: int) -> None:

@@ -51,6 +51,8 @@ class Host(Protocol):
 
     def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool: ...
 
+    def is_kept(self, action: SessionEvent) -> bool: ...
+
     def go_on(self, action: TokensRefreshed, flight: Flight[Tokens]) -> bool: ...
 
     def gone(self, sign_in: str) -> RxAuthError: ...
@@ -92,8 +94,13 @@ class RefreshRun:
         try:
             self._catch_up()
             self._fly()
-        except BaseException as error:  # ours, or a runtime that can not start a thread: nobody may wait for ever
-            self._fail(failure_of(error))
+        except BaseException as error:  # ours: nobody may wait for ever
+            self._crash(error)
+
+    def _crash(self, error: BaseException) -> None:
+        if self._flight.landed:
+            raise error
+        self._fail(failure_of(error))
 
     def _fly(self) -> None:
         host, runtime = self._host, self._host.runtime
@@ -107,7 +114,11 @@ class RefreshRun:
                 host.pass_on(self._flight, self._spent.sign_in)
                 return
             sent = runtime.now()
-            pending = runtime.io(working(work, host, fetching=True), "rxauth-post")
+            try:
+                pending = runtime.io(working(work, host, fetching=True), "rxauth-post")
+            except RuntimeError as error:  # out of threads
+                self._fail(Failure("crashed", no_thread(error)))
+                return
             late = not runtime.wait(pending.done, max(0.0, end - sent.mono))
             if late:
                 self._time_out()
@@ -190,10 +201,13 @@ class RefreshRun:
         counted = tuple(at for at in host.auth.counted if now.mono - at < host.settings.excess_window)
         if is_premature(spent, now, self._refused) or is_premature(tokens, now, False):
             counted = (*counted, now.mono)
-        accepted = host.conclude(TokensRefreshed(**self._about(), tokens=tokens, counted=counted), self._flight)
+        refreshed = TokensRefreshed(**self._about(), tokens=tokens, counted=counted)
+        accepted = host.conclude(refreshed, self._flight)
         if accepted:
             note_storage(host, tokens, unsaved)
             host.runtime.yield_point("waiting calls are released")
+            self._flight.land(tokens)
+        elif host.is_kept(refreshed):
             self._flight.land(tokens)
         else:
             host.pass_on(self._flight, spent.sign_in)
@@ -264,7 +278,8 @@ class RefreshRun:
         if lost:
             expired.__context__ = host.auth.error  # of the refresh whose answer was lost
         log.warning("rxauth: session %r: the sign-in is over: %s", host.name, expired)
-        if host.conclude(SessionEnded(**self._about(), cause=expired), self._flight):
+        ended = SessionEnded(**self._about(), cause=expired)
+        if host.conclude(ended, self._flight) or host.is_kept(ended):
             host.storage.clear(spent.sign_in, host.present, cause=expired)
             self._flight.land(error=expired)
         else:
@@ -277,6 +292,11 @@ class RefreshRun:
         storage, spent = self._host.storage, self._spent
         if storage.is_behind(spent):
             note_storage(self._host, spent, storage.save(spent, self._is_current))
+
+
+def no_thread(error: RuntimeError) -> RefreshUnavailable:
+    """The system has no thread for it: nothing was sent."""
+    return RefreshUnavailable(f"no thread can be started: {error}", cause="no thread")
 
 
 def still(host: Host, tokens: Tokens) -> Callable[[], bool]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from rxauth.actions import RefreshFailed, SignInFailed
-from rxauth.errors import RefreshUnavailable, SessionExpired, StorageError
+from rxauth.errors import RefreshUnavailable, SessionExpired, StorageError, as_error
 from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage
 from rxauth.refreshers.protocol import rotates
@@ -81,13 +81,13 @@ class Resumption:
             start = _start(host, self._given, lambda: host.auth.pending == self._pending)
             _take_up(host, self._pending, start, flight)
             flight.land()
-        except Exception as error:
+        except BaseException as error:
             self._fail(error)
         host.notify()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         host = self._host
-        host.report(error, f"session {host.name}, loading its tokens", None)
+        host.report(as_error(error, "what reads the tokens"), f"session {host.name}, loading its tokens", None)
         unread = unreadable(error)
         failed = SignInFailed(session=host.name, sign_in=self._pending, at=host.runtime.now(), error=unread)
         host.conclude(failed, self._flight)
@@ -168,7 +168,7 @@ def _alone(host: Beginner) -> Iterator[None]:
         host.storage.leave(section)
 
 
-def unreadable(error: Exception) -> RefreshUnavailable:
+def unreadable(error: BaseException) -> RefreshUnavailable:
     """What a call is told while nobody is signed in and the storage does not say who could be. A `StorageError` names
     the remedy; of any other error only the kind is told."""
     why = str(error) if isinstance(error, StorageError) else type(error).__name__

@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any, Never, NoReturn, TypeVar, Unpack, cast
@@ -15,7 +16,7 @@ from reactivex import Observable
 from rxauth.actions import Login, Logout, Refresh, SignedOut, SignInFailed, SigningIn
 from rxauth.callers import Reading
 from rxauth.closing import Closing
-from rxauth.errors import InvalidTokens, RxAuthError, SessionChanged, SessionClosed
+from rxauth.errors import InvalidTokens, RxAuthError, SessionChanged, SessionClosed, as_error
 from rxauth.explain import explain
 from rxauth.flight import Flight
 from rxauth.frames import concealed
@@ -33,7 +34,7 @@ from rxauth.resume import Resumption, resume
 from rxauth.runtime import LINGER, Runtime, running_loop
 from rxauth.settings import Settings, SettingsOptions
 from rxauth.shown import Shown
-from rxauth.single import Single
+from rxauth.single import Single, working
 from rxauth.slices import all_sessions, check_slice, move_in
 from rxauth.state import AuthState, auth_reducer, is_refreshing, present
 from rxauth.storage import MemoryStorage, TokenStorage
@@ -247,7 +248,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             if gone:
                 self.store.commit(SignedOut(session=self.name, sign_in=gone[0], at=self.runtime.now()))
         flight: Flight[None] = Flight()
-        finish = partial(sign_out, self, gone, tokens, flight)
+        finish = working(partial(sign_out, self, gone, tokens, flight), flight)
         if gone:
             try:
                 self.runtime.spawn(finish, "rxauth-logout", linger=LINGER if self.storage.is_shared else 0.0)
@@ -274,14 +275,16 @@ class Session(Shown, Closing, Gatekeeper[S]):
             flights = [entry[1] for entry in (self._flight, self._login) if entry is not None]
             flights += [self._reading] if self._reading is not None else []
             self._flight = self._login = self._reading = None
-        self._unwatch()
-        for subscription in self._subscriptions:
-            subscription.dispose()
-        self.end_presence()
-        for flight in flights:
-            flight.land(error=SessionClosed("the session was closed while this call waited"))
-        if self._owns_store:
-            self.store.close()
+        with ExitStack() as steps:  # each of them is done, whatever those before it raise
+            if self._owns_store:
+                steps.callback(self.store.close)
+            for flight in reversed(flights):
+                error = SessionClosed("the session was closed while this call waited")
+                steps.callback(flight.land, error=error)
+            steps.callback(self.end_presence)
+            for subscription in reversed(self._subscriptions):
+                steps.callback(subscription.dispose)
+            steps.callback(self._unwatch)
 
     @property
     def states(self) -> Observable[AuthState]:
@@ -344,10 +347,11 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     def _look(self) -> None:
         """The storage says that another process has changed the record."""
+        where = f"session {self.name}, looking at what another process stored"
         try:
-            look(self)
-        except Exception as error:
-            self.store.report(error, f"session {self.name}, looking at what another process stored", None)
+            working(partial(look, self), look)()
+        except BaseException as error:  # on a thread of the storage's, whom it does not concern
+            self.store.report(as_error(error, where), where, None)
 
     def _checked(self, tokens: Tokens | Mapping[str, Any]) -> Tokens:
         """The pair that a user brought, its life estimated where it does not say."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -115,8 +116,7 @@ class Sessions(Closing, Generic[K]):
             self._closed = True
             sessions = [session for session, _ in self._made.values()]
             self._made.clear()
-        for session in sessions:
-            session.close()
+        _close(sessions)
 
     def __repr__(self) -> str:
         return f"Sessions({len(self)} of at most {self._limit})"
@@ -136,8 +136,9 @@ class Sessions(Closing, Generic[K]):
         return session
 
     def _add(self, key: K) -> Session[Any]:
-        self._make_room()
+        spare = self._make_room()
         try:
+            _close(spare)
             session = self._make(key)
             if not isinstance(session, Session):
                 raise TypeError(f"make({key!r}) returned {type(session).__name__}; return a Session")
@@ -155,8 +156,8 @@ class Sessions(Closing, Generic[K]):
             raise SessionClosed("these sessions were closed meanwhile; make new Sessions")
         return session
 
-    def _make_room(self) -> None:
-        """Reserve a place for one. Close those that were idle for too long, and one more if there is still no room."""
+    def _make_room(self) -> list[Session[Any]]:
+        """Reserve a place for one. Returns those to close: idle for too long, and one more where there is no room."""
         with self._lock:
             now = self._runtime.now().mono
             old = [key for key, (_, used) in self._made.items() if now - used >= self._idle and self._is_spare(key)]
@@ -171,9 +172,15 @@ class Sessions(Closing, Generic[K]):
                 old.append(spare)
             closing = [self._made.pop(key)[0] for key in old]
             self._reserved += 1
-        for session in closing:
-            session.close()
+        return closing
 
     def _is_spare(self, key: K) -> bool:
         session, _ = self._made[key]
         return session.is_closed or (not session.is_busy and (session.storage.is_shared or session.auth.tokens is None))
+
+
+def _close(sessions: list[Session[Any]]) -> None:
+    """Close all of them, whatever the storage of one raises."""
+    with ExitStack() as closing:
+        for session in reversed(sessions):
+            closing.callback(session.close)

@@ -203,7 +203,9 @@ def tell(settle: Settle[T], value: T | None, error: Exception | None) -> None:
     """Call it, and log what it raises. One callback fails: nobody else may suffer from it."""
     try:
         settle(value, error)
-    except Exception:
+    except BaseException as failure:
+        if not stays(failure):
+            raise
         log.exception("rxauth: a callback that waited for a result failed")
 
 
@@ -222,6 +224,20 @@ def working(work: Callable[[], T], owner: object, *, fetching: bool = False) -> 
             _working.owners = before
 
     return marked
+
+
+def stays(error: BaseException) -> bool:
+    """Is this for where it came up to report, and not a way out of the thread?
+
+    A Ctrl-C, or an exit, leaves a thread of the user's. A thread that works for others has no caller whom it could
+    reach, and those who wait for it would wait for ever.
+    """
+    return bool(_working.owners) or not isinstance(error, KeyboardInterrupt | SystemExit)
+
+
+def is_background() -> bool:
+    """True on a thread that works for others."""
+    return bool(_working.owners)
 
 
 def is_working(owner: object) -> bool:

@@ -17,10 +17,11 @@ from rxauth.audience import Audience
 from rxauth.closing import Closing
 from rxauth.drain import step
 from rxauth.epics import Epic, flatten, supervise
-from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes
+from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes, as_error
 from rxauth.reads import reads
 from rxauth.reducers import Reducer
 from rxauth.shown import Shown
+from rxauth.single import stays
 from rxauth.streams import (
     ActionListener,
     ActionStream,
@@ -157,8 +158,10 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
         """Dispatch what another stream emits; an error is reported instead of raised."""
         try:
             self.dispatch(value)
-        except Exception as error:
-            self.on_error(error, value)
+        except BaseException as error:
+            if not stays(error):
+                raise
+            self.on_error(as_error(error, "a reducer"), value)
 
     def on_error(self, error: Exception, action: Any = None) -> None:
         """A source failed: reported. The store goes on."""
@@ -293,7 +296,9 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             self.trace(ErrorReported(error=error, where=where, during=during), ERRORS)
         try:
             self._reporter(error, where, action)
-        except Exception:
+        except BaseException as failure:
+            if not stays(failure):
+                raise
             log.exception("rxauth: report() itself failed on an error in %s", where)
 
     def _emit(self, action: Any, where: str) -> None:
@@ -304,8 +309,10 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             self.commit(action, closing=True)
         except StoreClosed:
             return  # a stream that has not heard of the end yet
-        except Exception as error:
-            self.report(error, where, action)
+        except BaseException as error:
+            if not stays(error):
+                raise
+            self.report(as_error(error, "a reducer"), where, action)
             return
         self.notify()
 

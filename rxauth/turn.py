@@ -13,7 +13,7 @@ from rxauth.errors import RefreshUnavailable, SectionLost, SessionExpired
 from rxauth.explain import clock
 from rxauth.flight import Flight
 from rxauth.refresh import Host, RefreshRun, next_generation, note_storage, still
-from rxauth.refreshers.answers import Failure, failure_of
+from rxauth.refreshers.answers import Failure
 from rxauth.runtime import Instant, Pending
 from rxauth.settings import LONGEST_PAUSE, Settings
 from rxauth.storage.guarded import News, why
@@ -35,14 +35,14 @@ class SharedRefreshRun(RefreshRun):
     fails with `RefreshUnavailable(cause="storage")`, and the tokens are used while they live.
     """
 
-    _section: AbstractContextManager[None] | None = None
+    _section: AbstractContextManager[object] | None = None
 
     def run(self) -> None:
         try:
             if self._enter():
                 self._take_turn()
-        except BaseException as error:  # nobody may wait for ever
-            self._fail(failure_of(error))
+        except BaseException as error:  # ours: nobody may wait for ever
+            self._crash(error)
         finally:
             self._leave()
 

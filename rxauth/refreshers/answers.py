@@ -223,7 +223,11 @@ def failure_of(error: BaseException, judge: Callable[[Any], None] = judge) -> Fa
 
 def remedy(error: BaseException) -> str:
     """What to do about an error that speaks of event loops; "" for any other."""
-    if not any(_OTHER_LOOP.search(str(link)) for link in chain(error)):
+    try:
+        speaks_of_loops = any(_OTHER_LOOP.search(str(link)) for link in chain(error))
+    except BaseException:  # one that cannot be shown
+        return ""
+    if not speaks_of_loops:
         return ""
     return (
         ": an async callable runs on an event loop of its own each time, to which an httpx.AsyncClient made outside of "

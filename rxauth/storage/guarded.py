@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeVar
 
 from rxauth.errors import SessionExpired, StorageError
+from rxauth.frames import own_frames
 from rxauth.runtime import Latch, Pending, Runtime
 from rxauth.storage.lineage import following, given_again, knows
 from rxauth.storage.memory import MemoryStorage
@@ -98,13 +99,15 @@ class GuardedStorage:
         """This record's sign-in was there, and was not resumed: it is no newcomer."""
         self._numbers.setdefault(record.sign_in, record.generation)
 
-    def enter(self, wait: float) -> tuple[AbstractContextManager[None], Pending[None]]:
+    def enter(self, wait: float) -> tuple[AbstractContextManager[object], Pending[None]]:
         """Begin to enter the section in which this process alone may refresh; the caller waits, and leaves it."""
-        assert isinstance(self._storage, SharedStorage)
-        section = self._storage.exclusive(wait)
-        return section, self._runtime.io(section.__enter__, "rxauth-section")
+        storage, section = self._storage, ExitStack()
+        assert isinstance(storage, SharedStorage)
+        return section, self._runtime.io(
+            _tamed(lambda: section.enter_context(storage.exclusive(wait))), "rxauth-section"
+        )
 
-    def leave(self, section: AbstractContextManager[None]) -> None:
+    def leave(self, section: AbstractContextManager[object]) -> None:
         """Leave the section. A failure is logged: its lease ends by itself."""
         if self._late is not None:
             self._runtime.wait(self._late)  # a write that is late must not land in the section of another
@@ -198,12 +201,11 @@ class GuardedStorage:
         if not wanted() or self._is_overtaken(tokens):
             return None
         generation = self._numbers.get(sign_in, 0) + (not _is_ours(self._last_numbered, tokens))
-        account = account_of(tokens)
         try:
             if replaces is None and (self._endpoint or self.is_exclusive):
                 found = self._load()  # what it would take the place of may not be ours to remove
                 self._found.setdefault(sign_in, found.sign_in if found is not None else "")
-            new = Record(sign_in, generation, tokens, account, self._endpoint, spending)
+            new = Record(sign_in, generation, tokens, account_of(tokens), self._endpoint, spending)
             record = given_again(following(new, self._record), self._given)
             stored = self._ordered(lambda: self._storage.save(record, replaces))
         except Exception as error:
@@ -294,11 +296,25 @@ class GuardedStorage:
     def _limited(self, work: Callable[[], T]) -> T:
         if type(self._storage) is MemoryStorage:
             return work()  # which cannot block
-        pending = self._runtime.io(work, "rxauth-storage")
+        pending = self._runtime.io(_tamed(work), "rxauth-storage")
         if not self._runtime.wait(pending.done, self._timeout):
             self._late = pending.done
             raise TimeoutError(f"the token storage did not answer in {self._timeout:g} s")
         return pending.result()
+
+
+def _tamed(work: Callable[[], T]) -> Callable[[], T]:
+    """`work` that raises Exceptions only: what exits, or panics, in a storage is an error of the storage's."""
+
+    def tamed() -> T:
+        try:
+            return work()
+        except Exception:
+            raise
+        except BaseException as error:
+            raise StorageError(f"the storage raised {type(error).__name__}") from own_frames(error)
+
+    return tamed
 
 
 def _is_ours(known: Tokens | None, tokens: Tokens) -> bool:

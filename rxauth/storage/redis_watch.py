@@ -61,7 +61,9 @@ class Watch:
                 self._listen()
             except (*ERRORS, StorageError):
                 pass
-            except Exception as error:  # of the caller's client, if it was closed meanwhile: who hears of that here?
+            except (
+                BaseException
+            ) as error:  # of the caller's client, if it was closed meanwhile: who hears of that here?
                 log.warning("rxauth: watching a token storage: the client raised %s", type(error).__name__)
             self._interrupted = True
             self._tried.set()
@@ -104,7 +106,7 @@ class Watch:
             return
         try:
             self._changed()
-        except Exception as error:  # of the caller's: the next notice is still to be heard
+        except BaseException as error:  # of the caller's: the next notice is still to be heard
             log.error("rxauth: watching a token storage: the callback raised %s", type(error).__name__)
 
 

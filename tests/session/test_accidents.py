@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from rxauth.api import request
 from rxauth.errors import ApiNetworkError, CallCancelled, RefreshUnavailable, SessionClosed
 from rxauth.policies import OneAtATime
 from rxauth.storage import MemoryStorage
+from rxauth.storage.file import FileStorage
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair, stale
 
@@ -256,3 +258,32 @@ def test_latest_never_emits_the_value_of_an_item_that_was_replaced() -> None:
         return seen
 
     assert asyncio.run(main()) == ["two"]
+
+
+def test_a_logout_without_a_thread_to_revoke_with_ends(caplog: pytest.LogCaptureFixture) -> None:
+    time = NoThreads()
+    time.without, storage = "rxauth-revoke", MemoryStorage()
+    session = Session(FakeRefresher(time), tokens=pair(time), storage=storage, time=time)
+    time.broken = True
+    logout = Caller(session.logout())
+    time.advance(1)
+    assert (logout.ends, logout.error, storage.load()) == (1, None, None)
+    assert "did not confirm the logout: RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
+def test_a_post_without_a_thread_leaves_nothing_in_doubt(shared: bool, tmp_path: Path) -> None:
+    time = NoThreads()
+    time.without = "rxauth-post"
+    refresher, storage = FakeRefresher(time), FileStorage(tmp_path / "tokens") if shared else None
+    session = Session(refresher, tokens=stale(time), storage=storage, time=time)
+    time.broken = True
+    with pytest.raises(RefreshUnavailable, match="no thread can be started"):
+        session.fresh().run()
+    assert (session.auth.status, session.auth.in_doubt) == ("signed_in", False)
+    record = session.storage.load()
+    assert record is not None
+    assert record.spending is None
+    time.broken = False
+    assert session.fresh().run().access == "access-1"
+    assert refresher.posts == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ OF_A_CALLABLE = Advice(
     final="raise RefreshRefused in the refresh callable",
 )
 
+OF_A_LOGIN = replace(OF_A_CALLABLE, sending="check what the login is given, and how it is sent")
+
 
 @dataclass(frozen=True, slots=True)
 class Advised:
@@ -47,7 +49,7 @@ def built_in(*, login: str, refresh: str, logout: str, client: str) -> Advised:
 
     def advice(keyword: str, sending: str) -> Advice:
         return Advice(
-            address=f"check the address, {keyword}",
+            address=f"check the address ({keyword})",
             sending=sending,
             client=client,
             csrf="send the header that it wants with headers=, a mapping or a function of the tokens",

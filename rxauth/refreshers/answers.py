@@ -20,7 +20,7 @@ from rxauth.errors import (
     UnsendableTokens,
 )
 from rxauth.frames import chain, own_frames, without_frames
-from rxauth.refreshers.advice import OF_A_CALLABLE, Advice
+from rxauth.refreshers.advice import OF_A_CALLABLE, OF_A_LOGIN, Advice
 from rxauth.refreshers.codes import CLIENT_CODES, FINAL_CODES, passes
 from rxauth.refreshers.complaints import complaint
 from rxauth.refreshers.protocol import NotCalled
@@ -120,7 +120,7 @@ def judge(response: Any, final: Final = (), advice: Advice = OF_A_CALLABLE) -> N
     raise RefreshUnavailable(text, cause=f"status {status}", status_code=status, retry_after=retry_after, repeat=False)
 
 
-def judge_login(response: Any, advice: Advice = OF_A_CALLABLE) -> None:
+def judge_login(response: Any, advice: Advice = OF_A_LOGIN) -> None:
     """The same for the answer to a login: a refusal speaks of the credentials."""
     status: int = response.status_code
     try:
@@ -155,6 +155,7 @@ def judge_login(response: Any, advice: Advice = OF_A_CALLABLE) -> None:
             what = f"the token endpoint answered {answered}{at}, which is its protection against CSRF"
             raise RefreshMisconfigured(f"{what}: {advice.csrf}", status_code=status) from None
         named = complaint(body, _request_of(response))
+        named = named and f"{named}; {advice.sending}"
         refused = RefreshRefused(f"the server refused the credentials ({answered}){at}{named}", status_code=status)
         raise refused from None
 

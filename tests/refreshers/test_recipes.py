@@ -44,7 +44,7 @@ RECIPES = [
     Recipe(
         "Matrix",
         Matrix,
-        lambda names, password: names["sign_in"](USER, password),
+        lambda names, password: names["sign_in_to_matrix"](USER, password),
         ("POST", "/_matrix/client/v3/refresh"),
         ("POST", "/_matrix/client/v3/logout"),
         True,
@@ -60,7 +60,7 @@ RECIPES = [
     Recipe(
         "Flask-AppBuilder, Superset",
         AppBuilder,
-        lambda names, password: names["sign_in"](USER, password),
+        lambda names, password: names["sign_in_to_superset"](USER, password),
         ("POST", "/api/v1/security/refresh"),
         None,
         False,

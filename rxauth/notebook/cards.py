@@ -9,14 +9,14 @@ from __future__ import annotations
 import base64
 import dataclasses
 import reprlib
-import textwrap
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from rxauth.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.explain import next_step
-from rxauth.notebook.marble_canvas import width_of
+from rxauth.notebook.marble_canvas import cut, width_of
 from rxauth.notebook.marble_labels import wrapped
 from rxauth.notebook.marbles import marbles
 from rxauth.notebook.words import clock, shorten, until
@@ -32,8 +32,9 @@ from rxauth.tokens import Tokens
 #: A sign for each tone, so that a card reads without colours.
 _SIGNS = {"good": "✓", "busy": "↻", "bad": "✕", "idle": "–"}
 _WIDTH, _LINE, _COLUMN = 640, 22, 150
-#: How many characters of a value fit on a line, and how many lines there are at most.
-_FIT, _LINES = 66, 3
+
+#: How wide a text of bold letters is, which are of 15 pixels.
+_bold = partial(width_of, size=16)
 
 _STYLE = """
 text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#1f2328}
@@ -89,10 +90,8 @@ def card(value: object) -> Card:
 def draw(card: Card) -> str:
     """The card as SVG."""
     lines = [(name if first else "", line) for name, value in card.rows for first, line in _wrapped(value)]
-    title = wrapped(
-        _printable(card.title), _WIDTH - 40 - (width_of(card.note, 13) + 20 if card.note else 0), _title_width
-    )
-    status = wrapped(_printable(f"{_SIGNS[card.tone]} {card.status}"), _WIDTH - 40, _title_width)
+    title = wrapped(_printable(card.title), _WIDTH - 40 - (width_of(card.note, 13) + 20 if card.note else 0), _bold)
+    status = wrapped(_printable(f"{_SIGNS[card.tone]} {card.status}"), _WIDTH - 40, _bold)
     below = 27 + _LINE * len(title)
     top = below + _LINE * len(status) + 6
     height = top - 15 + _LINE * len(lines) + (6 if lines else 0)
@@ -108,16 +107,12 @@ def draw(card: Card) -> str:
         parts.append(_text(_WIDTH - 20, 27, card.note, "soft", anchor="end"))
     for number, (name, line) in enumerate(lines):
         y = top + _LINE * number
-        parts += [_text(20, y, name, "soft"), _text(_COLUMN, y, line)]
+        parts += [_text(20, y, cut(name, _COLUMN - 28, 13), "soft"), _text(_COLUMN, y, line)]
     return "".join([*parts, "</svg>"])
 
 
 def _text(x: int, y: int, text: str, style: str = "", anchor: str = "start") -> str:
     return f'<text x="{x}" y="{y}" class="{style}" text-anchor="{anchor}">{escape(_printable(text))}</text>'
-
-
-def _title_width(text: str) -> float:
-    return width_of(text, 16)  # bold letters of 15 pixels
 
 
 def _printable(text: str) -> str:
@@ -126,7 +121,7 @@ def _printable(text: str) -> str:
 
 
 def _wrapped(value: str) -> list[tuple[bool, str]]:
-    lines = textwrap.wrap(value, _FIT, max_lines=_LINES, placeholder=" …") or [""]
+    lines = wrapped(_printable(value), _WIDTH - _COLUMN - 20, partial(width_of, size=13)) or [""]
     return [(number == 0, line) for number, line in enumerate(lines)]
 
 

@@ -29,6 +29,8 @@ from rxauth import (
     simplejwt,
 )
 from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
+from rxauth.errors import RefreshUnavailable
+from rxauth.notebook.marble_canvas import width_of
 from rxauth.notebook.words import shorten, span, until
 from rxauth.recorder import record
 from rxauth.testing import TokenServer, VirtualTime, faults
@@ -271,3 +273,12 @@ def test_a_long_title_goes_on_in_the_next_line() -> None:
     places = [(node.get("x"), node.get("y")) for node in found]
     assert len(set(places)) == len(places), "no text lies on another"
     assert max(float(y or 0) for _, y in places) < float(picture.get("height") or 0)
+
+
+@pytest.mark.parametrize("text", ["down " * 60, "y" * 300, "障害" * 150, "W" * 300])
+def test_an_error_of_300_characters_stays_inside_the_card_as_a_whole(text: str) -> None:
+    failed = ApiFailed(Echo("hi"), RefreshUnavailable(text))
+    picture = svg(failed)
+    found = [(node.text or "", float(node.get("x") or 0)) for node in picture.iter() if node.tag.endswith("}text")]
+    assert all(x + width_of(line, 13) <= 640 for line, x in found if x == 150)
+    assert "".join(line for line, x in found if x == 150).replace(" ", "") == text.replace(" ", "")

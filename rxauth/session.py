@@ -16,6 +16,7 @@ from reactivex import Observable
 from rxauth.actions import Login, Logout, Refresh, SignedOut, SignInFailed, SigningIn
 from rxauth.callers import Reading
 from rxauth.closing import Closing
+from rxauth.ensure import Ensuring
 from rxauth.errors import InvalidTokens, RxAuthError, SessionChanged, SessionClosed, as_error
 from rxauth.explain import explain
 from rxauth.flight import Flight
@@ -107,6 +108,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
         if store is not None or select is not None:
             check_slice(store, select or _whole, name, clock.now())
         self._owns_store = store is None
+        #: How often `logout` was called.
+        self.logouts = 0
         super().__init__(
             refresh,
             name,
@@ -215,15 +218,25 @@ class Session(Shown, Closing, Gatekeeper[S]):
         Emits the tokens, or `LoginFailed`; whoever was signed in before then still is. The credentials are keywords:
         `session.login(username=..., password=...)`. Raises TypeError for others and for a refresher without a login.
         """
-        login = getattr(self.refresher, "login", None)
-        if login is None:
-            raise TypeError(
-                f"{self.refresher!r} has no login; fetch the tokens yourself and call session.sign_in(tokens)"
-            )
+        login = self._refreshers_login()
         if given:
             raise TypeError(f"the credentials are keywords: session.login({keywords_of(login)})")
-        fetch = partial(call, login, **credentials)
-        return self._sign_in(lambda flight, sign_in: LoginRun(self, flight, sign_in, fetch).run)
+        return self._log_in(login, credentials)
+
+    @concealed
+    def ensure(self, *given: Never, **credentials: Any) -> Single[Tokens]:
+        """Signed in already, also by what is stored, or else `login(**credentials)`. It begins now.
+
+        Emits what `fresh()` does where somebody is signed in, after a refresh if one is needed and when the storage has
+        been read; and what `login` does where nobody is, or the server ended the sign-in. Calls that come together make
+        one login, with the credentials of the first of them. Errors: those of both, and `NotSignedIn` after a logout
+        that came meanwhile. Without a refresh at the moment (`RefreshUnavailable`) the sign-in is kept: no login.
+        """
+        if given:
+            raise TypeError(f"the credentials are keywords: session.ensure({keywords_of(self._refreshers_login())})")
+        ensuring = Ensuring(self, lambda: self._log_in(self._refreshers_login(), credentials, unless_somebody=True))
+        ensuring.ask()
+        return Single(ensuring.flight.join, self.runtime, self)
 
     @concealed
     def sign_in(self, tokens: Tokens | Mapping[str, Any]) -> Single[Tokens]:
@@ -244,6 +257,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             if self._closed:
                 raise SessionClosed("the session is closed; make a new Session")
             auth, tokens = self.auth, self.auth.tokens
+            self.logouts += 1
             gone = [sign_in for sign_in in (auth.sign_in, auth.pending) if sign_in]
             if gone:
                 self.store.commit(SignedOut(session=self.name, sign_in=gone[0], at=self.runtime.now()))
@@ -306,10 +320,32 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _sign_in(
-        self, how: Callable[[Flight[Tokens], str], Callable[[], None]], kind: type[Flight[Tokens]] = Flight
+    def _refreshers_login(self) -> Callable[..., Any]:
+        login: Callable[..., Any] | None = getattr(self.refresher, "login", None)
+        if login is None:
+            raise TypeError(
+                f"{self.refresher!r} has no login; fetch the tokens yourself and call session.sign_in(tokens)"
+            )
+        return login
+
+    @concealed
+    def _log_in(
+        self, login: Callable[..., Any], credentials: Mapping[str, Any], *, unless_somebody: bool = False
     ) -> Single[Tokens]:
-        """Begin a login, for which all calls wait; `how` gets its flight and its id and returns the work."""
+        fetch = partial(call, login, **credentials)
+        return self._sign_in(
+            lambda flight, sign_in: LoginRun(self, flight, sign_in, fetch).run, unless_somebody=unless_somebody
+        )
+
+    def _sign_in(
+        self,
+        how: Callable[[Flight[Tokens], str], Callable[[], None]],
+        kind: type[Flight[Tokens]] = Flight,
+        *,
+        unless_somebody: bool = False,
+    ) -> Single[Tokens]:
+        """Begin a login, for which all calls wait; `how` gets its flight and its id and returns the work. With
+        `unless_somebody` there is none where somebody is signed in, or about to be: that is waited for."""
         flight = kind()
         sign_in = secrets.token_hex(8)
         flight.start = lambda: self._spawn(
@@ -320,6 +356,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
         with self._lock:
             if self._closed:
                 raise SessionClosed("the session is closed; make a new Session")
+            if unless_somebody and (self._login is not None or self.auth.tokens is not None):
+                return self.fresh()
             # Reduced first: in a closed store there is no login, and nobody must wait for it.
             self.store.commit(SigningIn(session=self.name, sign_in=sign_in, at=self.runtime.now()))
             before, self._login = self._login, (sign_in, flight)

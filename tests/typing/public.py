@@ -95,6 +95,7 @@ assert_type(session.fresh().map(lambda tokens: tokens.access), Observable[str])
 assert_type(request(store, Echo("hi")), Single[dict[str, str]])
 assert_type(request(store, call(Request.get("/api/me/"))), Single[Any])
 assert_type(session.login(username="ada"), Single[Tokens])
+assert_type(session.ensure(username="ada"), Single[Tokens])
 assert_type(session.sign_in({"access": "a"}), Single[Tokens])
 assert_type(store.actions.pipe(of_type(SessionEnded)), Observable[SessionEnded])
 assert_type(session.fresh().pipe(share_replayed()), Observable[Tokens])
@@ -102,6 +103,7 @@ assert_type(session.fresh().pipe(share_replayed()), Observable[Tokens])
 Session(refreshed, leeway=10, refresh_ahead=None, deadline=20, tries=1, excess_window=0.5)
 session.fresh().access  # type: ignore[attr-defined]  # noqa: B018
 session.login("ada", "lovelace")  # type: ignore[arg-type]
+session.ensure("ada", "lovelace")  # type: ignore[arg-type]
 Session(refreshed, leewya=10)  # type: ignore[call-arg]
 Session(refreshed, tries="3")  # type: ignore[arg-type]
 

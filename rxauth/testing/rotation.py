@@ -67,6 +67,8 @@ class Rotation:
         self._revoke_on_rotate = revoke_on_rotate
         self._user = user
         self._families = itertools.count(1)
+        #: How many families there are.
+        self.sign_ins = 0
         #: Of the families that are another user's.
         self._users: dict[int, str] = {}
         self._access: dict[str, _Access] = {}
@@ -78,7 +80,7 @@ class Rotation:
 
     def sign_in(self, *, expired: bool = False, user: str | None = None) -> Pair:
         """A new family's first pair, for `user` or else the usual one; `expired`: its access token is stale already."""
-        family = next(self._families)
+        family = self.sign_ins = next(self._families)
         if user is not None:
             self._users[family] = user
         return self._issue(family, expired)

@@ -102,10 +102,16 @@ class TokenServer(Closing):
     # -- what a test says ------------------------------------------------------------------------------------------
 
     def issue(self, *, expired: bool = False, user: str | None = None) -> Pair:
-        """A signed-in pair without a request; `expired`: with a stale access token. `user`: the subject of its tokens,
-        if that is another account than the server's own."""
+        """A signed-in pair without a request; `expired`: with a stale access token.
+
+        `user` is the account that the access token names in its claim `sub`. Without it the first sign-in of this
+        server is that of `server.user`, and each pair issued after it is another account's, as in a user switch.
+        """
         with self._desk.lock:
-            return self._desk.rotation.sign_in(expired=expired, user=user)
+            rotation = self._desk.rotation
+            if user is None and rotation.sign_ins:
+                user = f"{self.user}-{rotation.sign_ins + 1}"
+            return rotation.sign_in(expired=expired, user=user)
 
     def script(self, *faults: Fault | None) -> None:
         """The next requests to the token endpoint meet these, in order (None: nothing); then all is well again."""

@@ -141,8 +141,8 @@ await session.store.dispatch(session.gated(load))
     "storage": Cell(
         "OSError",
         """
-session = desk.session(storage=BrokenStorage())
-raise session.storage.save(session.auth.tokens, lambda: True)
+session = desk.session(storage=BrokenStorage(), expired=False)
+raise session.storage.save(await session.fresh(), lambda: True)
 """,
     ),
     "pickle": Cell("TypeError", "pickle.dumps(desk.session())"),

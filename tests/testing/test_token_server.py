@@ -306,3 +306,10 @@ def test_a_pair_may_be_another_users_also_after_a_refresh() -> None:
             )
             pairs.append(session.replace().run())
         assert [Tokens(pair.access).claims["sub"] for pair in pairs] == ["ada", "bob", "ada", "bob"]
+
+
+def test_each_pair_issued_after_the_first_sign_in_is_another_accounts(make: Make) -> None:
+    server, _ = make()
+    subjects = [server.issue().tokens.claims["sub"] for _ in range(3)]
+    assert subjects[0] == server.user
+    assert len(set(subjects)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -30,7 +31,8 @@ def main(paths: list[str]) -> int:
 
 
 def as_saved(notebook: Any) -> Any:
-    """The notebook with what is the same in every run: numbered cells, no times, and no widget without its kernel."""
+    """The notebook with what is the same in every run: numbered cells, no times, no ports, and no widget without its
+    kernel."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -41,7 +43,15 @@ def as_saved(notebook: Any) -> Any:
             if output.output_type == "execute_result":
                 output.execution_count = number
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+            if "text" in output:
+                output.text = _without_port(output.text)
+            for kind in {"text/plain", "text/html"} & set(output.get("data", {})):
+                output.data[kind] = _without_port(output.data[kind])
     return notebook
+
+
+def _without_port(text: str) -> str:
+    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
 
 
 if __name__ == "__main__":

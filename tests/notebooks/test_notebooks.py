@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from notebook_kit import NOTEBOOKS, compared, read, run, secrets_in, shown, svgs
 
+from tests.notebooks.__main__ import as_saved
+
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
 
@@ -44,6 +46,20 @@ def _check_totals(path: Path, notebook: Any) -> None:
     found = compared(notebook)
     assert [told for _, told in found] == [results for results, _ in found]
     assert len(found) == COMPARED[path.stem]
+
+
+def test_a_notebook_is_saved_without_what_changes_with_every_run() -> None:
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_output
+
+    said = "no answer from http://127.0.0.1:41639/api/"
+    data = {"text/plain": said, "text/html": f"<b>{said}</b>", "application/vnd.jupyter.widget-view+json": {}}
+    outputs = [new_output("stream", text=said), new_output("execute_result", data=data, execution_count=7)]
+    saved = as_saved(nbformat.v4.new_notebook(cells=[new_code_cell("1", outputs=outputs, execution_count=7)]))
+    assert shown(saved).count("http://127.0.0.1:PORT/api/") == 3
+    assert "41639" not in str(saved)
+    assert "widget-view" not in str(saved)
+    assert saved.cells[0].execution_count == saved.cells[0].outputs[1].execution_count == 1
 
 
 def test_every_notebook_has_its_facts() -> None:

@@ -29,7 +29,10 @@ def concealed(function: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:
             raised = own_frames(error)
         del args, kwargs
-        raise raised
+        try:
+            raise raised
+        finally:
+            del raised  # else this frame and the error hold each other, and the callers' frames what these hold
 
     return conceal
 

@@ -92,7 +92,7 @@ class Outcomes(Attended, Generic[S]):
         #: The sign-in that was ended in another process.
         self._left_elsewhere = ""
         #: Who has to hear that a sign-in, or the session, is over.
-        self.presence = Presence(lambda error, action: self.report(error, f"session {name}", action))
+        self.presence = Presence(lambda error, action: store.report(error, f"session {name}", action))
         self.renew()
 
     def renew(self) -> None:

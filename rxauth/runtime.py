@@ -59,12 +59,17 @@ class Pending(Generic[T]):
             self._error = error
         finally:
             self.done.set()
+            del self, work  # which the error's traceback would hold
 
     def result(self) -> T:
-        """The work's result; raises what the work raised."""
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]  # run() has set it
+        """The work's result; raises what the work raised. It is asked for once."""
+        error, self._error = self._error, None  # its traceback will hold who asks, and so this object
+        if error is None:
+            return self._value  # type: ignore[return-value]  # run() has set it
+        try:
+            raise error
+        finally:
+            del error
 
 
 class Runtime:

@@ -298,7 +298,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
             steps.callback(self.end_presence)
             for subscription in reversed(self._subscriptions):
                 steps.callback(subscription.dispose)
-            steps.callback(self._unwatch)
+            unwatch, self._unwatch = self._unwatch, _nothing  # which holds the watch, and that this session
+            steps.callback(unwatch)
 
     @property
     def states(self) -> Observable[AuthState]:
@@ -418,6 +419,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
 def _whole(state: Any) -> Any:
     return state
+
+
+def _nothing() -> None:
+    pass
 
 
 def _ignore(tokens: Tokens | None, error: Exception | None) -> None:

@@ -212,7 +212,7 @@ class GuardedStorage:
             if not self._is_failing:  # the tries that follow say nothing new
                 log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, why(error))
             self._is_failing = True
-            return error
+            return own_frames(error)  # it is kept in the state: our frames in it would keep the session
         self._is_failing = False
         if stored:
             self.adopt(tokens, record)

@@ -68,7 +68,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     `origins` are the places, as `"https://host"`, that may be sent the access token, beside the refresher's. `storage`
     keeps the tokens between runs; it is read here, but on a running event loop in the background, and calls wait for it
-    as for a login. `runtime` is the clock and the threads; a test calls it `time=VirtualTime()`. `name` tells the
+    as for a login. `time` is the clock and the threads; in a test `time=VirtualTime()`. `name` tells the
     sessions of one store apart; the slice of one that is not "default" begins as `AuthState(session=name)`. The numbers
     (`leeway`, `deadline`, ...), in seconds, are those of `rxauth.settings.Settings`.
 
@@ -84,7 +84,6 @@ class Session(Shown, Closing, Gatekeeper[S]):
         tokens: Tokens | Mapping[str, Any] | None = None,
         origins: Collection[str] = (),
         storage: TokenStorage | None = None,
-        runtime: Runtime | None = None,
         time: Runtime | None = None,
         name: str = "default",
         store: Store[S] | None = None,
@@ -95,13 +94,11 @@ class Session(Shown, Closing, Gatekeeper[S]):
             raise TypeError(f"refresh must be simplejwt(...), oauth2(...) or a function, got {type(refresh).__name__}")
         if sys.platform in ("emscripten", "wasi"):
             raise RxAuthError("a session refreshes on a thread of its own, and this platform has none")
-        if runtime is not None and time is not None:
-            raise TypeError("runtime= and time= are two names of one thing; give one of them")
         if storage is not None:
             check_storage(storage)
         numbers = Settings.of(**settings)
         check_lease(storage, numbers)
-        clock = runtime or time or Runtime()
+        clock = Runtime() if time is None else time
         if not isinstance(clock, Runtime):
             raise TypeError(f"time must be a clock such as VirtualTime(), got {type(clock).__name__}")
         self.origins = Origins(getattr(refresh, "origins", ()), origins)

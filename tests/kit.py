@@ -80,7 +80,7 @@ def make(*, life: float | None = None, **options: Any) -> tuple[VirtualTime, Fak
     time = VirtualTime()
     refresher = FakeRefresher(time)
     tokens = options.pop("tokens", stale(time) if life is None else pair(time, life))
-    return time, refresher, Session(refresher, tokens=tokens, runtime=time, **options)
+    return time, refresher, Session(refresher, tokens=tokens, time=time, **options)
 
 
 class Caller:

@@ -110,7 +110,7 @@ def bench(
         api, log, reports = Api(), [], []  # type: ignore[var-annotated]
         store = Store(auth_reducer, AuthState(), report=lambda *what: reports.append(what))
         session = Session(
-            refresher, store=store, select=lambda state: state, tokens=tokens, runtime=options.pop("runtime", None)
+            refresher, store=store, select=lambda state: state, tokens=tokens, time=options.pop("time", None)
         )
         store.actions.subscribe(log.append)
         client = httpx.AsyncClient(transport=httpx.MockTransport(api), base_url=URL)

@@ -114,7 +114,7 @@ def test_a_call_subscribes_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_call_reads_the_clock_twice() -> None:
     runtime = CountingRuntime()
     with asyncio.Runner() as runner:
-        calls = runner.run(made(runtime=runtime))
+        calls = runner.run(made(time=runtime))
         runner.run(calls.make(1))
         runtime.asked.clear()
         runner.run(calls.make(100))

@@ -36,7 +36,7 @@ def test_a_fresh_async_call_takes_few_steps() -> None:
 
 def test_a_fresh_call_reads_the_clock_once_and_starts_no_thread() -> None:
     runtime = CountingRuntime()
-    session = signed_in(runtime=runtime)
+    session = signed_in(time=runtime)
     with httpx.Client(transport=httpx.MockTransport(answer), auth=BearerAuth(session), base_url=URL) as client:
         client.get("/me")
         runtime.asked.clear()

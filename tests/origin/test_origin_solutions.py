@@ -60,7 +60,7 @@ class World:
         self.store.actions.subscribe(self.log.append)
         tokens = stale(self.time) if signed_in else None
         self.session: Session[App] = Session(
-            self.refresher, store=self.store, select=lambda app: app.auth, tokens=tokens, runtime=self.time
+            self.refresher, store=self.store, select=lambda app: app.auth, tokens=tokens, time=self.time
         )
         self.sent: list[tuple[str, str | None, bytes]] = []
 

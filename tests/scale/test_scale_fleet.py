@@ -139,7 +139,7 @@ def posts_of_real_sessions(luck: list[float], endpoint: Endpoint, fault: Any) ->
         session: Session[Any] = Session(
             simplejwt("https://api.example.com", transport=server.transport),
             tokens=issued_before(server, time, 10.0 * number),
-            runtime=Lucky(time, own),
+            time=Lucky(time, own),
         )
         sessions.append(session)
     time.call_later(endpoint.outage[0], lambda: [server.always(fault) for server in servers])
@@ -163,7 +163,7 @@ def test_processes_that_share_post_once_and_take_turns_as_real_ones_do(board: ty
     sessions: list[Session[Any]] = []
     for number in range(SIZE):
         tokens = pair(time) if number == 0 else None
-        sessions.append(Session(server, tokens=tokens, storage=shared, runtime=Lucky(time, number / SIZE)))
+        sessions.append(Session(server, tokens=tokens, storage=shared, time=Lucky(time, number / SIZE)))
     shared.calls.clear()
     for _ in range(290):
         time.advance(1.0)

@@ -29,7 +29,7 @@ def test_a_store_that_closes_during_a_refresh_is_no_logout() -> None:
     refresher, storage = FakeRefresher(time), MemoryStorage()
     store = Store(auth_reducer, AuthState())
     session = Session(
-        refresher, store=store, select=lambda state: state, tokens=stale(time), runtime=time, storage=storage
+        refresher, store=store, select=lambda state: state, tokens=stale(time), time=time, storage=storage
     )
     caller = Caller(session.fresh())
     time.advance(0.1)
@@ -99,7 +99,7 @@ class NoThreads(VirtualTime):
 def test_a_login_without_a_thread_leaves_the_refresh_on_the_wire_alone() -> None:
     time = NoThreads()
     refresher = FakeRefresher(time)
-    session = Session(refresher, tokens=stale(time), runtime=time)
+    session = Session(refresher, tokens=stale(time), time=time)
     first = Caller(session.fresh())
     time.advance(0.1)
     time.broken = True
@@ -117,7 +117,7 @@ def test_a_login_without_a_thread_leaves_the_refresh_on_the_wire_alone() -> None
 def test_a_refresh_without_a_thread_fails_and_the_next_call_tries_again() -> None:
     time = NoThreads()
     refresher = FakeRefresher(time)
-    session = Session(refresher, tokens=stale(time), runtime=time)
+    session = Session(refresher, tokens=stale(time), time=time)
     time.broken = True
     with pytest.raises(RefreshUnavailable, match="no thread can be started"):
         session.fresh().run()

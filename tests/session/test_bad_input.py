@@ -180,7 +180,7 @@ def test_a_reducer_of_the_app_that_fails_on_new_tokens_loses_nothing() -> None:
     time = VirtualTime()
     store = Store(reducer, AuthState(), report=lambda *what: reported.append(what[0]))
     refresher = FakeRefresher(time)
-    session = Session(refresher, store=store, select=lambda state: state, tokens=stale(time), runtime=time)
+    session = Session(refresher, store=store, select=lambda state: state, tokens=stale(time), time=time)
     assert session.fresh().run().access == "access-1"
     assert any(isinstance(error, LookupError) for error in reported)
     with pytest.raises(ReducerError, match="they are kept"):

@@ -200,7 +200,7 @@ def test_an_expired_refresh_token_is_not_posted() -> None:
     time = VirtualTime()
     refresher = FakeRefresher(time)
     tokens = {"access_token": "a", "refresh_token": "r", "expires_in": 60, "refresh_expires_in": 90}
-    session = Session(refresher, tokens=tokens, runtime=time)
+    session = Session(refresher, tokens=tokens, time=time)
     time.advance(90)
     with pytest.raises(SessionExpired) as caught:
         session.fresh().run()
@@ -210,7 +210,7 @@ def test_an_expired_refresh_token_is_not_posted() -> None:
 def test_without_a_refresh_token_the_session_expires_without_a_post() -> None:
     time = VirtualTime()
     refresher = FakeRefresher(time)
-    session = Session(refresher, tokens=Tokens("a", None, expires_at=1.0), runtime=time)
+    session = Session(refresher, tokens=Tokens("a", None, expires_at=1.0), time=time)
     with pytest.raises(SessionExpired) as caught:
         session.fresh().run()
     assert (caught.value.cause, refresher.posts) == ("no refresh token", 0)
@@ -220,7 +220,7 @@ def test_a_refresher_with_a_login_of_its_own_repeats_it_instead() -> None:
     time = VirtualTime()
     refresher = FakeRefresher(time)
     refresher.unattended = True  # type: ignore[attr-defined]
-    session = Session(refresher, tokens=Tokens("a", None, expires_at=1.0), runtime=time)
+    session = Session(refresher, tokens=Tokens("a", None, expires_at=1.0), time=time)
     assert session.fresh().run().access == "access-login-1"
     assert (refresher.posts, refresher.logins) == (0, [{}])
 

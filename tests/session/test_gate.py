@@ -53,7 +53,7 @@ def test_without_failed_the_error_is_reported_to_the_store() -> None:
     reported: list[Any] = []
     store = Store(auth_reducer, AuthState(), report=lambda *what: reported.append(what))
     time = VirtualTime()
-    session = Session(FakeRefresher(time), store=store, select=lambda state: state, runtime=time)
+    session = Session(FakeRefresher(time), store=store, select=lambda state: state, time=time)
     source: Subject[str] = Subject()
     done: list[str] = []
     source.pipe(session.gate(lambda item, tokens: reactivex.of(item))).subscribe(done.append)
@@ -211,7 +211,7 @@ def test_a_gated_function_waits_for_the_refresh_and_returns_its_result() -> None
 
 def test_a_gated_function_is_not_held_without_a_token() -> None:
     time = VirtualTime()
-    session: Session[Any] = Session(FakeRefresher(time), runtime=time)
+    session: Session[Any] = Session(FakeRefresher(time), time=time)
     assert session.store.dispatch(session.gated(lambda dispatch, get_state: 42)).run() == 42
 
 
@@ -253,7 +253,7 @@ def test_the_error_of_a_gated_function_that_nobody_waits_for_is_reported(stale: 
     time = VirtualTime()
     store = Store(auth_reducer, AuthState(), report=lambda *what: reported.append(what[:2]))
     tokens = old(time) if stale else pair(time)
-    session = Session(FakeRefresher(time), store=store, select=lambda state: state, tokens=tokens, runtime=time)
+    session = Session(FakeRefresher(time), store=store, select=lambda state: state, tokens=tokens, time=time)
 
     def broken(dispatch: Any, get_state: Any) -> None:
         raise LookupError("mine")

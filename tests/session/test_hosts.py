@@ -191,7 +191,7 @@ class Quick(Runtime):
 def test_a_subscriber_that_blocks_on_the_flights_thread_is_told(runtime: Runtime, piped: bool) -> None:
     """However soon the flight that it would wait for lands: who is told on slow days only never finds his mistake."""
     endpoint = Endpoint(open=isinstance(runtime, Quick))
-    session = expired(endpoint, runtime=runtime)
+    session = expired(endpoint, time=runtime)
     told: list[Any] = []
 
     def on_action(_: Any) -> None:
@@ -211,7 +211,7 @@ def test_a_subscriber_that_blocks_on_the_flights_thread_is_told(runtime: Runtime
 
 
 def test_a_subscriber_may_block_on_the_flights_thread_for_what_is_there() -> None:
-    session = expired(Endpoint(), runtime=Quick())
+    session = expired(Endpoint(), time=Quick())
     got: list[str] = []
     session.store.actions.of_type(TokensRefreshed).subscribe(lambda _: got.append(session.fresh().run().access))
     session.fresh().run()

@@ -110,7 +110,7 @@ def test_a_hundred_calls_with_a_fresh_token_post_nothing() -> None:
 def test_a_refresher_that_completes_at_once_does_not_deadlock() -> None:
     """B14"""
     time = VirtualTime()
-    session = Session(lambda tokens: Tokens("new", "r2", time.now().wall + 60), tokens=stale(time), runtime=time)
+    session = Session(lambda tokens: Tokens("new", "r2", time.now().wall + 60), tokens=stale(time), time=time)
     assert session.fresh().run().access == "new"
 
 
@@ -259,7 +259,7 @@ def test_a_clock_one_hour_fast_changes_nothing() -> None:
     time = VirtualTime()
     time.jump(3600)
     refresher = FakeRefresher(time)
-    session = Session(refresher, tokens=pair(time, 300), runtime=time)
+    session = Session(refresher, tokens=pair(time, 300), time=time)
     for _ in range(600):
         Caller(session.fresh())
         time.advance(1)
@@ -277,7 +277,7 @@ def test_a_jump_of_the_clock_refreshes_early_rather_than_late() -> None:
 def test_an_opaque_token_is_used_until_it_is_refused() -> None:
     time = VirtualTime()
     refresher = FakeRefresher(time)
-    session = Session(refresher, tokens=Tokens("opaque", "r"), runtime=time)
+    session = Session(refresher, tokens=Tokens("opaque", "r"), time=time)
     time.advance(86_400)
     assert session.fresh().run().access == "opaque"
     assert session.replace().run().access == "access-1"

@@ -199,7 +199,7 @@ def test_no_thread_dies_of_it(place: str, kind: type[BaseException], monkeypatch
 
     store = Store(reducer, AuthState(), report=lambda *_: None)
     storage = Trapped(**{place: trap} if place in ("save", "load", "clear") else {})
-    session = Session(Refresher(), store=store, select=lambda auth: auth, storage=storage, runtime=Watched())
+    session = Session(Refresher(), store=store, select=lambda auth: auth, storage=storage, time=Watched())
     for begin in (session.login, session.fresh, session.logout):
         done = threading.Event()
         begin().subscribe(lambda _: None, lambda error, done=done: done.set(), done.set)  # type: ignore[misc]

@@ -38,7 +38,7 @@ class Faulty(MemoryStorage):
 def with_storage() -> tuple[VirtualTime, FakeRefresher, Faulty, Session[Any]]:
     time = VirtualTime()
     refresher, storage = FakeRefresher(time), Faulty(time)
-    return time, refresher, storage, Session(refresher, storage=storage, tokens=stale(time), runtime=time)
+    return time, refresher, storage, Session(refresher, storage=storage, tokens=stale(time), time=time)
 
 
 def test_tokens_are_stored_before_anybody_gets_them() -> None:
@@ -99,7 +99,7 @@ def test_a_stored_sign_in_is_taken_up() -> None:
     session.close()
     time.advance(7200)
     refresher = FakeRefresher(time)
-    again = Session(refresher, storage=storage, runtime=time)
+    again = Session(refresher, storage=storage, time=time)
     assert again.auth.status == "signed_in"
     again.fresh().run()
     assert (refresher.posted, refresher.logins) == (["refresh-1"], [])
@@ -150,7 +150,7 @@ def test_a_storage_that_can_not_be_read_is_reported(caplog: pytest.LogCaptureFix
 
     time = VirtualTime()
     with caplog.at_level(logging.ERROR, "rxauth"):
-        session = Session(FakeRefresher(time), storage=Unreadable(), runtime=time)
+        session = Session(FakeRefresher(time), storage=Unreadable(), time=time)
     assert session.auth.status == "signed_out"
     assert "loading its tokens" in caplog.text
 

@@ -25,7 +25,7 @@ from tests.kit import Caller, FakeRefresher, make, pair, stale
 def signed_out(**options: Any) -> tuple[VirtualTime, FakeRefresher, Session[Any]]:
     time = VirtualTime()
     refresher = FakeRefresher(time)
-    return time, refresher, Session(refresher, runtime=time, **options)
+    return time, refresher, Session(refresher, time=time, **options)
 
 
 def test_signed_out_is_an_error_at_once() -> None:
@@ -242,9 +242,9 @@ def test_two_sessions_share_a_store() -> None:
     time = VirtualTime()
     store = Store(combine_reducers(App, auth=auth_reducer, billing=auth_reducer), App())
     one, two = FakeRefresher(time), FakeRefresher(time)
-    first = Session(one, store=store, select=lambda app: app.auth, tokens=stale(time), runtime=time)
+    first = Session(one, store=store, select=lambda app: app.auth, tokens=stale(time), time=time)
     second = Session(
-        two, store=store, select=lambda app: app.billing, name="billing", tokens=stale(time, "b"), runtime=time
+        two, store=store, select=lambda app: app.billing, name="billing", tokens=stale(time, "b"), time=time
     )
     second.fresh().run()
     assert (one.posts, two.posts) == (0, 1)
@@ -269,7 +269,7 @@ def test_an_app_that_resets_its_state_ends_the_sign_in() -> None:
         lambda state, action: AuthState() if isinstance(action, Reset) else auth_reducer(state, action), AuthState()
     )
     refresher = FakeRefresher(time)
-    session = Session(refresher, store=store, select=lambda state: state, tokens=stale(time), runtime=time)
+    session = Session(refresher, store=store, select=lambda state: state, tokens=stale(time), time=time)
     caller = Caller(session.fresh())
     time.advance(0.1)
     store.dispatch(Reset())

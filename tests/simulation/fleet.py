@@ -28,7 +28,7 @@ class Process:
     def __init__(self, world: FleetWorld, tokens: Tokens | None = None) -> None:
         self.handle = Handle(world.shelf)
         self.session: Session[Any] = Session(
-            Wire(world.server, self.handle), storage=self.handle, tokens=tokens, runtime=world.time
+            Wire(world.server, self.handle), storage=self.handle, tokens=tokens, time=world.time
         )
 
     @property

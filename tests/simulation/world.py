@@ -108,7 +108,7 @@ class World:
             store=self.store,
             select=select,
             storage=self.storage,
-            runtime=self.time,
+            time=self.time,
             origins=["https://api.example.com"],
             refresh_ahead=self.dice.choice((0.0, None)),
         )

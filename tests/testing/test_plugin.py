@@ -18,7 +18,7 @@ def test_the_fixtures_work_in_somebody_elses_tests(tmp_path: Path) -> None:
 
             def test_a_day_passes(virtual_time):
                 tokens = {"access_token": "a", "refresh_token": "r", "expires_in": 300}
-                session = Session(lambda spent: {**tokens, "access_token": "b"}, tokens=tokens, runtime=virtual_time)
+                session = Session(lambda spent: {**tokens, "access_token": "b"}, tokens=tokens, time=virtual_time)
                 virtual_time.advance(86_400)
                 assert session.fresh().run().access == "b"
 

@@ -308,8 +308,3 @@ def test_a_coroutine_can_run_where_a_loop_runs_already() -> None:
         return VirtualTime().run(asyncio.sleep(3600, "an hour later"))
 
     assert asyncio.run(notebook()) == "an hour later"
-
-
-def test_one_time_has_one_name() -> None:
-    with pytest.raises(TypeError, match="two names"):
-        Session(lambda tokens: tokens, runtime=VirtualTime(), time=VirtualTime())

@@ -34,7 +34,7 @@ session = Session(
     simplejwt(TOKEN_URL),
     tokens=Tokens(os.environ["TROUBLE_ACCESS"], os.environ["TROUBLE_REFRESH"]),
     origins=[API_URL],
-    runtime=Clock(),
+    time=Clock(),
 )
 
 

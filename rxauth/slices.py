@@ -41,8 +41,8 @@ def sessions_in(store: Store[Any]) -> list[Any]:
     return sorted((session for session in all_sessions() if session.store is store), key=lambda session: session.name)
 
 
-#: The sign-in of the event that asks whether a reducer handles a session's events.
-_PROBE = "probe"
+#: The sign-in of the event that asks whether a reducer handles a session's events. It is never dispatched.
+PROBE = "probe"
 
 
 def check_slice(store: Store[Any] | None, select: Callable[[Any], AuthState], name: str, at: Instant) -> None:
@@ -63,15 +63,15 @@ def check_slice(store: Store[Any] | None, select: Callable[[Any], AuthState], na
         )
     # An event without a secret or a payload, which every state of a slice answers with another one. It is the first
     # that a login sends, and what a reducer makes of it is thrown away.
-    probe = SigningIn(session=name, sign_in=_PROBE, at=at)
+    probe = SigningIn(session=name, sign_in=PROBE, at=at)
     after = _slice_in(lambda: _reduced(store, probe), select, name)
-    if after.pending != _PROBE:
+    if after.pending != PROBE:
         unchanged = "does not change it" if after == found else "changes it in another way than auth_reducer does"
         raise MissingSlice(
             f"the session's slice is there, but the store's reducer {unchanged} when the session signs in; "
             f"{_REDUCE_IT}, and let select= return that field"
         )
-    if select(store.state).pending == _PROBE:
+    if select(store.state).pending == PROBE:
         raise MissingSlice(
             "the store's reducer changes the state in place, so nobody is ever told of a change; return a new state, "
             "for example with dataclasses.replace"

@@ -28,6 +28,7 @@ from rxauth.errors import (
 )
 from rxauth.reducers import combine_reducers
 from rxauth.runtime import Instant
+from rxauth.slices import PROBE
 from rxauth.state import auth_reducer, is_cooling
 
 #: So many refreshes of tokens that were refused early, or arrived stale, are let through in 30 s.
@@ -99,6 +100,8 @@ class History:
         return after
 
     def _note(self, action: Any, before: AuthState, after: AuthState, state: Any) -> None:
+        if isinstance(action, SessionEvent) and action.sign_in == PROBE:
+            return  # the session asks whether this reducer handles its events, and drops the answer
         self.actions.append(action)
         if state is not None:
             self.states.append(state)

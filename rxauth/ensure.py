@@ -51,14 +51,14 @@ class Ensuring:
         except Exception as error:  # the refresher has no login, or the store is closed
             self.flight.land(error=error)
         else:
-            login.subscribe(self.flight.land, self._failed)
+            login.settle(self._logged_in)
 
-    def _failed(self, error: Exception) -> None:
-        """A login that another one overtook, or that was not needed, for somebody was there, and is no more."""
+    def _logged_in(self, tokens: Tokens | None, error: Exception | None) -> None:
+        """Another login overtook it, or it was not needed, for somebody was there, whom the server ended since: ask."""
         if isinstance(error, SessionChanged | SessionExpired) and self._may_go_on:
             self.ask()
         else:
-            self.flight.land(error=error)
+            self.flight.land(tokens, error)
 
     @property
     def _may_go_on(self) -> bool:

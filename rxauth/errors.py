@@ -20,7 +20,7 @@
     ├── WouldDeadlock            a blocking wait on the thread that must do the work
     ├── InvalidTokens            a token answer, or a token, of the wrong shape: also UnsendableTokens
     ├── StorageError             a token storage can not be used: InvalidRecord, ForeignRecord, UnsafeStorage,
-    │                            and SectionLost
+    │                            SectionLost, and StorageInUse
     ├── TooManySessions          `Sessions` is full, and none of them can be closed without losing its tokens
     ├── InvalidRecording         a recording that can not be read, or not be replayed
     ├── ApiError                 an `ApiCall` failed: ApiRequestError, ApiNetworkError, ApiStatusError, ApiDecodingError
@@ -246,6 +246,10 @@ class InvalidRecord(StorageError):
 
 class ForeignRecord(StorageError):
     """What is stored are the tokens of another token endpoint. They are left as they are, and not sent to this one."""
+
+
+class StorageInUse(StorageError, ValueError):
+    """A `MemoryStorage` was given to a second session while the first one lives."""
 
 
 class UnsafeStorage(StorageError):

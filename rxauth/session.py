@@ -73,7 +73,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
     (`leeway`, `deadline`, ...), in seconds, are those of `rxauth.settings.Settings`.
 
     Raises `OriginNotAllowed` for a token endpoint or an origin that is plain http on another machine, `InvalidTokens`,
-    `MissingSlice`, and TypeError or ValueError for another wrong argument.
+    `MissingSlice`, `StorageInUse` for a `MemoryStorage` of a session that is open, and TypeError or ValueError for
+    another wrong argument.
     """
 
     @concealed
@@ -118,6 +119,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
         )
         # First what may raise: what listens to the store stays there for as long as the store lives.
         given = None if tokens is None else self._checked(tokens)
+        self.storage.claim(self)
         move_in(self)
         self._subscriptions = [
             self.store.actions.of_type(Login, Logout, Refresh).subscribe(self._obey),
@@ -289,6 +291,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
         with ExitStack() as steps:  # each of them is done, whatever those before it raise
             if self._owns_store:
                 steps.callback(self.store.close)
+            steps.callback(self.storage.release, self)
             for flight in reversed(flights):
                 error = SessionClosed("the session was closed while this call waited")
                 steps.callback(flight.land, error=error)

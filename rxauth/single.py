@@ -106,6 +106,10 @@ class Single(Observable[T]):
             observer.on_error(WouldDeadlock(why))  # which nobody hears if the outcome was there at once
         return Disposable(leave)
 
+    def settle(self, settle: Settle[T]) -> Leave:
+        """Have `settle` called in the thread that has the outcome, whatever loop runs here: that may be blocked."""
+        return self._join(settle, None)
+
     def _why_not_block(self) -> str:
         return _WAITS_FOR_ITSELF if is_working(self._owner) else self._stuck()
 

@@ -159,6 +159,16 @@ class GuardedStorage:
             is_stored = self._stored is not None and self._stored[0] == tokens.sign_in
             return self._put(tokens, lambda: is_stored, until)
 
+    def claim(self, owner: object) -> None:
+        """`owner` has the storage, where that is for one session at a time. Raises `StorageInUse`."""
+        if isinstance(self._storage, MemoryStorage) and not self.is_exclusive:
+            self._storage.claim(owner)
+
+    def release(self, owner: object) -> None:
+        """`owner` is closed."""
+        if isinstance(self._storage, MemoryStorage):
+            self._storage.release(owner)
+
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have `changed` called when others change the record, where the storage can say so; returns how to stop."""
         return self._storage.watch(changed) if isinstance(self._storage, WatchedStorage) else lambda: None

@@ -93,6 +93,16 @@ def test_on_many_threads_it_is_one_login() -> None:
     assert logins == [ADA]
 
 
+def test_it_may_be_blocked_on_where_a_loop_runs() -> None:
+    """As in a notebook's cell: its loop stands still meanwhile."""
+
+    async def cell() -> str:
+        with TokenServer() as server, Session(simplejwt(server.url)) as session:
+            return str(session.ensure(username="ada", password="lovelace").run().sign_in)
+
+    assert asyncio.run(cell())
+
+
 def test_the_login_of_somebody_else_is_joined() -> None:
     time, refresher, session = signed_out()
     login, caller = Caller(session.login(username="bob")), Caller(session.ensure(**ADA))

@@ -38,7 +38,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MISPLACED = {
     404: "there is nothing at this address",
     405: "this address takes no such request",
-    406: "it can not answer in JSON",
+    406: "it cannot answer in JSON",
     415: "it does not read this kind of body",
 }
 _NAMES_THE_TOKEN = re.compile(r"(?<!csrf )(?<!xsrf )\btoken\b", re.IGNORECASE)
@@ -205,7 +205,7 @@ def failure_of(error: BaseException, judge: Callable[[Any], None] = judge) -> Fa
     asked = f"the token endpoint{address(error)}"
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
         wrong = RefreshMisconfigured(
-            f"{asked} can not be asked ({type(error).__name__}): check the address, and the headers that are sent"
+            f"{asked} cannot be asked ({type(error).__name__}): check the address, and the headers that are sent"
         )
         return Failure("misconfigured", _caused(wrong, error))
     if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:

@@ -215,14 +215,17 @@ class Endpoint:
             if secret is not None:
                 path = fields.under.split(".") if fields.under else []
                 answer = _with(answer, path, fields.refresh_key or REFRESH_TOKEN, secret)
-        return Tokens.from_response(
-            answer,
-            fields=fields,
-            received=received,
-            sent=sent,
-            server_date=parse_date(response.headers.get("date")),
-            keep=spent,
-        )
+        try:
+            return Tokens.from_response(
+                answer,
+                fields=fields,
+                received=received,
+                sent=sent,
+                server_date=parse_date(response.headers.get("date")),
+                keep=spent,
+            )
+        except InvalidTokens as unusable:
+            raise type(unusable)(f"{unusable} (at{address(response)})") from None
 
     def _send(
         self,

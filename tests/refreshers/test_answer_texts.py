@@ -73,6 +73,10 @@ ANSWERS: list[tuple[int, Any]] = [
     (422, {"detail": [{"loc": ["body", "refresh"], "msg": "sesame"}]}),
     (400, {REFRESH: ["sesame"], "lovelace-53cret": ["x"]}),
     (200, b"sesame"),
+    (200, {"data": {"access": "sesame"}}),
+    (200, {"access": "Bearer sesame"}),
+    (200, {"access": "sesame", "refresh": 7}),
+    (200, {"access": "sesame", "token_type": "DPoP"}),
 ]
 
 
@@ -111,7 +115,7 @@ def test_every_text_is_one_clear_sentence_with_the_address_and_without_a_secret(
         assert [secret for secret in SECRETS if secret in text] == []
         assert "elsewhere.example" not in text
         where = TOKEN_AT if kind == "oauth2" else LOGIN_AT if what == "login" else REFRESH_AT
-        assert where in text or status == 200, text
+        assert where in text, text
         assert str(status) in text or status == 200
         assert len(text) < 400
         assert "\n" not in text

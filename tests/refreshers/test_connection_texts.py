@@ -1,4 +1,4 @@
-"""A token endpoint that can not be reached, or breaks off: the text names its address and the reason, and no secret."""
+"""A token endpoint that cannot be reached, or breaks off: the text names its address and the reason, and no secret."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ from rxauth.streams import Listener, Report
 #: How many entries of other threads one thread delivers before it hands the rest on.
 FAIR_SHARE = 1000
 
+#: How many entries in a row may be the answer of an epic to the one before.
+LONGEST_CHAIN = 10_000
+
 
 #: One thing to tell: the action's number, the thread that dispatched it, the action, the state after it, and whether
 #: that is another one. A plain tuple, because one is made with every dispatch and a class would cost a tenth of that.
@@ -57,35 +60,38 @@ class DrainQueue:
         #: Adds an entry; the caller holds `lock`, and calls `drain()` when he has let go of it.
         self.put = self._entries.append
         #: The entry under way, and who has not had it yet.
-        self._entry: Entry = (0, 0, None, None, False)
+        self.entry: Entry = (0, 0, None, None, False)
         self._rest: Iterator[Listener] | None = None
-        self._drainer = 0
+        #: The thread that delivers, 0 for none.
+        self.drainer = 0
         self._posted = False
+        #: The numbers of the entries that epics put in during a delivery, and how long the chain is that ends there.
+        self.chains: deque[tuple[int, int]] = deque()
 
     @property
     def current(self) -> int:
         """The number of the entry under way."""
-        return self._entry[0]
+        return self.entry[0]
 
     def is_mine(self) -> bool:
         """True inside a delivery, on the thread that delivers."""
-        return self._drainer == get_ident()
+        return self.drainer == get_ident()
 
     def claim(self) -> bool:
         """Keep others from delivering until `release()`; the caller holds `lock`. False where he can not."""
-        if self._drainer or not self._is_here():
+        if self.drainer or not self._is_here():
             return False
-        self._drainer = get_ident()
+        self.drainer = get_ident()
         return True
 
     def release(self) -> None:
-        self._drainer = 0
+        self.drainer = 0
         self.drain()
 
     def drain(self, *, posted: bool = False) -> None:
         """Work off the queue here, if this is the place for it (or it was posted here), else post it there."""
         me = get_ident()
-        if self._drainer == me:
+        if self.drainer == me:
             return  # its turn comes after the entry under way
         if not (posted or self._anywhere or self._is_here()):
             with self.lock:
@@ -98,20 +104,20 @@ class DrainQueue:
         try:
             while True:
                 with self.lock:
-                    if self._drainer != me:
-                        if self._drainer:
+                    if self.drainer != me:
+                        if self.drainer:
                             return
-                        self._drainer = me  # inside of the try: a Ctrl-C right here must not leave the queue claimed
+                        self.drainer = me  # inside of the try: a Ctrl-C right here must not leave the queue claimed
                     if self._rest is None:  # else somebody left early, and this is the rest of his entry
                         if not self._entries:
-                            self._drainer = 0
+                            self.drainer = 0
                             return
-                        self._entry = entry = self._entries.popleft()
+                        self.entry = entry = self._entries.popleft()
                         self._rest = self._recipients(entry) if entry[1] else iter(())
                         others += entry[1] != me
                 if others >= FAIR_SHARE:
                     return
-                number, thread, action, state, _ = self._entry
+                number, thread, action, state, _ = self.entry
                 for listener in self._rest:
                     if listener.since < number:
                         try:
@@ -126,8 +132,8 @@ class DrainQueue:
         finally:
             # Still ours? Then we leave early: by an exception that is no error of a subscriber (Ctrl-C), or after a
             # fair share of the others' work. Who dispatched the rest has returned, so somebody must be found for it.
-            if self._drainer == me:
-                self._drainer = 0
+            if self.drainer == me:
+                self.drainer = 0
                 self._post()
 
     def _is_here(self) -> bool:

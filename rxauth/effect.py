@@ -63,6 +63,8 @@ class Door(Protocol):
     observer: abc.ObserverBase[Any]
     out: OneAtATime
     loop: Loop | None
+    #: For timed operators in effects that name none.
+    scheduler: abc.SchedulerBase | None
 
     def let_wait(self, effect: Effect) -> bool: ...
 
@@ -160,7 +162,9 @@ class Effect:
         if isinstance(result, abc.ObservableBase):
             inner = SerialDisposable()
             self._work.disposable = Disposable(partial(_stop_on, self._gate.loop, inner.dispose))
-            inner.disposable = result.subscribe(partial(self._next, tokens.sign_in), self._fail, self._finish)
+            inner.disposable = result.subscribe(
+                partial(self._next, tokens.sign_in), self._fail, self._finish, scheduler=self._gate.scheduler
+            )
         elif inspect.isawaitable(result):
             self._wait_for(result, tokens.sign_in)
         else:

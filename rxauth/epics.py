@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -9,7 +11,8 @@ import reactivex
 from reactivex import Observable, abc
 from reactivex.disposable import SerialDisposable
 
-from rxauth.errors import InvalidEpic
+from rxauth.drain import LONGEST_CHAIN
+from rxauth.errors import EndlessEpic, InvalidEpic
 from rxauth.streams import ActionSource, ActionStream, LastSeen, Report, StateView
 
 S = TypeVar("S")
@@ -19,6 +22,8 @@ Epic: TypeAlias = Callable[[ActionStream[Any], StateView[S]], Observable[Any]]
 
 #: How often in a row a failing epic is started again. In a row: it has emitted nothing for an action in between.
 RESTARTS = 10
+
+Emit: TypeAlias = Callable[[Any, str], bool]
 
 
 class CombinedEpic:
@@ -53,19 +58,50 @@ def name_of(epic: Epic[Any]) -> str:
     return str(name)
 
 
+class Start:
+    """What epics that are added together emit before all of them are subscribed: it is told when they are."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._held: deque[tuple[Any, str]] = deque()
+        self._teller = 0
+        #: Where they emit.
+        self.emit: Emit = self._hold
+
+    def over(self) -> None:
+        """Emit what was held, in order, before what other threads bring meanwhile."""
+        self._teller = threading.get_ident()
+        while True:
+            with self._lock:
+                if not self._held:
+                    self.emit = self._emit
+                    return
+                action, where = self._held.popleft()
+            self._emit(action, where)
+
+    def _hold(self, action: Any, where: str) -> bool:
+        if self._teller != threading.get_ident():  # else it is an answer to what is told now
+            with self._lock:
+                if self.emit != self._emit:
+                    self._held.append((action, where))
+                    return True
+        return self._emit(action, where)
+
+
 def supervise(
     epic: Epic[S],
     source: ActionSource,
     state: StateView[S],
-    emit: Callable[[Any, str], None],
+    emitting: Start,
     report: Report,
     scheduler: abc.SchedulerBase | None = None,
 ) -> abc.DisposableBase:
-    """Run `epic`: its actions go to `emit`, its failures to `report` with the action that it saw last.
+    """Run `epic`: its actions go to `emitting`, its failures to `report` with the action that it saw last.
 
     A failed epic is started again, at most `RESTARTS` times in a row; the others never notice. One that completes
-    just ends. Its timed operators run on `scheduler` where they name none. Raises `InvalidEpic`, or what the epic
-    itself raises, when it can not even be started once.
+    just ends, and so does one that answers its own answers without end. Its timed operators run on `scheduler` where
+    they name none. Raises `InvalidEpic`, or what the epic itself raises, when it can not even be started once.
     """
     where = f"epic {name_of(epic)}"
     seen = LastSeen()
@@ -86,7 +122,13 @@ def supervise(
         nonlocal restarts
         if seen.count > seen_at_restart:
             restarts = 0
-        emit(action, where)
+        if not emitting.emit(action, where):
+            running.dispose()
+            endless = EndlessEpic(
+                f"{where} answered what it, or another epic, had emitted, {LONGEST_CHAIN:,} times in a row, and is "
+                "stopped; it must not be shown what it emits: name what it answers, with actions.of_type(...)"
+            )
+            report(endless, where, action)
 
     def on_error(error: Exception) -> None:
         nonlocal restarts, seen_at_restart

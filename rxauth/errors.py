@@ -25,8 +25,8 @@
     ├── InvalidRecording         a recording that can not be read, or not be replayed
     ├── ApiError                 an `ApiCall` failed: ApiRequestError, ApiNetworkError, ApiStatusError, ApiDecodingError
     ├── CallCancelled, CallSkipped   what `await request(...)` raises for a call without an answer
-    └── StoreError               StoreClosed, StoreNeverCompletes, ReducerError, InvalidEpic, InvalidAction,
-                                 InvalidCall, InvalidState, MissingSlice, NoApiEpic
+    └── StoreError               StoreClosed, StoreNeverCompletes, ReducerError, InvalidEpic, EndlessEpic,
+                                 InvalidAction, InvalidCall, InvalidState, MissingSlice, NoApiEpic
 
 None of them is an `httpx.HTTPError`: `except httpx.HTTPError` around a request does not catch a refused gate.
 No message, argument or attribute printed by `repr` holds a token or a password.
@@ -314,6 +314,10 @@ class ReducerError(StoreError, RuntimeError):
 
 class InvalidEpic(StoreError, TypeError):
     """An epic is a function of (actions, state) that returns an Observable of actions."""
+
+
+class EndlessEpic(StoreError, RuntimeError):
+    """An epic answers its own answers without end. It was stopped; the store and its other epics go on."""
 
 
 class InvalidAction(StoreError, TypeError):

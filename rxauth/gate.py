@@ -40,8 +40,9 @@ def gate(
     def operator(source: Observable[T]) -> Observable[R]:
         def subscribe(observer: abc.ObserverBase[R], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             # A piped `.run()` names this scheduler: it blocks its thread, and the loop with it, until all is over.
-            loop = None if isinstance(scheduler, NewThreadScheduler) else running_loop()
-            gate = _Gate(session, project, failed, policy, waiting, observer, loop)
+            blocking = isinstance(scheduler, NewThreadScheduler)
+            loop = None if blocking else running_loop()
+            gate = _Gate(session, project, failed, policy, waiting, observer, loop, None if blocking else scheduler)
             subscription = source.subscribe(gate.add, gate.out.on_error, gate.finish, scheduler=scheduler)
             return CompositeDisposable(subscription, Disposable(gate.cancel))
 
@@ -62,9 +63,10 @@ class _Gate:
         limit: int,
         observer: abc.ObserverBase[Any],
         loop: Loop | None,
+        scheduler: abc.SchedulerBase | None,
     ) -> None:
         self.session, self.project, self.failed = session, project, failed
-        self.observer, self.loop = observer, loop
+        self.observer, self.loop, self.scheduler = observer, loop, scheduler
         self.out = OneAtATime(observer)
         self._limit, self._in_order = limit, policy == "in_order"
         self._lock = threading.Lock()

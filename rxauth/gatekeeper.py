@@ -171,10 +171,13 @@ class Gatekeeper(Outcomes[S]):
             case "refresh_ahead":
                 self._fly(auth, tokens, asked_by, refused=False)
                 return tokens, None
-        excess = self._excess(auth, tokens, now, refused)
+        counted = tuple(self._forced) if force else auth.counted
+        excess = self._excess(counted, tokens, now, refused or force)
         if excess is not None and not self._is_flying(tokens):
             self._commit_failure(auth, excess, now)
             return None, excess
+        if force and not self._is_flying(tokens):
+            self._forced = [*counted[-self.settings.excess :], now.mono]
         return self._fly(auth, tokens, asked_by, refused=refused)
 
     def _is_last(self, tokens: Tokens, now: Instant) -> bool:
@@ -274,16 +277,18 @@ class Gatekeeper(Outcomes[S]):
         except RuntimeError as error:  # out of threads
             end(no_thread(error))
 
-    def _excess(self, auth: AuthState, tokens: Tokens, now: Instant, refused: bool) -> TooManyRefreshes | None:
-        """The error, if this would be one refresh too many of those that speak of an API which refuses every token."""
-        recent = [at for at in auth.counted if now.mono - at < self.settings.excess_window]
-        if len(recent) < self.settings.excess or not is_premature(tokens, now, refused):
+    def _excess(self, counted: tuple[float, ...], tokens: Tokens, now: Instant, asked: bool) -> TooManyRefreshes | None:
+        """The error, if this would be one refresh too many of those that speak of an API which refuses every token, or
+        of an app that forces one after the other. `asked`: for one of these it is, and not for its age."""
+        recent = [at for at in counted if now.mono - at < self.settings.excess_window]
+        if len(recent) < self.settings.excess or not is_premature(tokens, now, asked):
             return None
         wait = recent[-self.settings.excess] + self.settings.excess_window - now.mono
         return TooManyRefreshes(
-            f"{len(recent)} new tokens in {self.settings.excess_window:g} s were refused or stale at once, so another "
-            "refresh would not help; look at the API's audience, scopes and clock",
-            cause="refused" if refused else "stale on arrival",
+            f"{len(recent)} new tokens in {self.settings.excess_window:g} s were refused, stale or replaced at once, "
+            "so another refresh would not help; look at the API's audience, scopes and clock, and at what dispatches a "
+            "Refresh",
+            cause="refused" if asked else "stale on arrival",
             retry_at=now.wall + wait,
         )
 

@@ -91,6 +91,8 @@ class Outcomes(Attended, Generic[S]):
         self._continuity = Continuity()
         #: The sign-in that was ended in another process.
         self._left_elsewhere = ""
+        #: When the last refreshes began that were asked for however fresh the tokens were, on the monotonic clock.
+        self._forced: list[float] = []
         #: Who has to hear that a sign-in, or the session, is over.
         self.presence = Presence(lambda error, action: store.report(error, f"session {name}", action))
         self.renew()

@@ -16,6 +16,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from reactivex import abc
+
 T = TypeVar("T")
 
 
@@ -74,6 +76,9 @@ class Pending(Generic[T]):
 
 class Runtime:
     """The real clock and real daemon threads. Its methods may be called from any thread."""
+
+    #: A scheduler of reactivex in this time, where that is not the real one.
+    scheduler: abc.SchedulerBase | None = None
 
     def now(self) -> Instant:
         return Instant(time.time(), time.monotonic())

@@ -117,6 +117,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
             clock,
             numbers,
         )
+        if clock.scheduler is not None:
+            self.store.keep_time(clock.scheduler)
         # First what may raise: what listens to the store stays there for as long as the store lives.
         given = None if tokens is None else self._checked(tokens)
         self.storage.claim(self)
@@ -314,6 +316,12 @@ class Session(Shown, Closing, Gatekeeper[S]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a session can not be pickled: its flights and locks belong to this process; make one there")
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("a session can not be copied: both would spend one refresh token; share this one")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__copy__()
 
     def __repr__(self) -> str:
         auth = self.auth

@@ -17,6 +17,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxauth.errors import WouldDeadlock
 from rxauth.runtime import Runtime, running_loop
+from rxauth.timers import EpicScheduler
 
 T = TypeVar("T")
 
@@ -82,9 +83,9 @@ class Single(Observable[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        # A scheduler that is no asyncio one comes from a piped `.run()`, which blocks this thread, and its loop with
-        # it, until it is called back: that has to come from another thread.
-        blocking = scheduler is not None and not isinstance(scheduler, AsyncIOScheduler)
+        # One that is neither an asyncio scheduler nor an epic's comes from a piped `.run()`, which blocks this thread,
+        # and its loop with it, until it is called back: that has to come from another thread.
+        blocking = scheduler is not None and not isinstance(scheduler, AsyncIOScheduler | EpicScheduler)
         # What the observer prints, errors too, shows in the notebook's cell that subscribed.
         context, late = copy_context(), False
 

@@ -11,15 +11,17 @@ from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.scheduler import CurrentThreadScheduler, TrampolineScheduler
 
 from rxauth.actions import is_function, is_sync, kind_of, why_no_action
 from rxauth.audience import Audience
 from rxauth.closing import Closing
-from rxauth.drain import step
-from rxauth.epics import Epic, flatten, supervise
+from rxauth.drain import LONGEST_CHAIN, step
+from rxauth.epics import Epic, Start, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes, as_error
 from rxauth.reads import reads
 from rxauth.reducers import Reducer
+from rxauth.runtime import running_loop
 from rxauth.shown import Shown
 from rxauth.single import stays
 from rxauth.streams import (
@@ -31,6 +33,7 @@ from rxauth.streams import (
     StateView,
     Subscribable,
 )
+from rxauth.timers import EpicScheduler
 from rxauth.trace import ERRORS, ErrorReported, Tap
 
 S = TypeVar("S")
@@ -53,7 +56,10 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     Telling the subscribers and the epics goes through one queue, so that all of them see all actions and states in the
     order of the reducer; what is dispatched meanwhile comes after. The queue is worked off on `scheduler`; by default
     on the event loop that was running when the store was made, else in the thread that dispatches. Timed operators in
-    epics use `scheduler`, too, where they name none.
+    epics (`ops.debounce(0.1)`) use the same, where they name none: `scheduler`, else that loop, whatever thread they
+    begin on; else the virtual time of a session in the store; else threads of reactivex's. That holds for inner
+    observables too, but not for what is subscribed without the scheduler: by a `subscribe` of your own, by
+    `share_replayed()` or by `auto_connect`; name it there.
 
     A subscriber gets the current state at once (from another thread than the delivering one: as soon as the queue
     reaches it), then every new one. One that raises is reported and stays subscribed. Who subscribes or unsubscribes
@@ -83,10 +89,12 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             raise TypeError(f"report must be a function of (error, where, action), got {type(report).__name__}")
         if scheduler is not None and not isinstance(scheduler, abc.SchedulerBase):
             raise TypeError(f"scheduler must be one of reactivex, got {type(scheduler).__name__}")
+        scheduler = _checked(scheduler)
         self._reducer = reducer
         self._state = initial_state
         self._reporter = report or log_report
-        self._scheduler = scheduler
+        self._timers = EpicScheduler(running_loop())
+        self._scheduler = scheduler or self._timers
         self._number = 0
         self._reducing = 0
         self._known_kinds: set[type[Any]] = set()
@@ -138,12 +146,21 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
     def add_epic(self, *epics: Epic[S]) -> abc.DisposableBase:
         """Start epics; disposing of the result stops them. An epic added twice runs twice.
 
-        Raises `InvalidEpic` for what is no function or returns no Observable, or what it raises when it is called.
+        All of them are subscribed before the first one runs: what an epic emits at its start reaches the others.
+
+        Raises `InvalidEpic` for what is no function or returns no Observable, or what it raises when it is called; then
+        none of them was added.
         """
-        added = CompositeDisposable()
-        for epic in flatten(epics):
-            added.add(supervise(epic, self, StateView(self, self._audience), self._emit, self.report, self._scheduler))
+        added, start = CompositeDisposable(), Start(self._emit)
+        view = StateView(self, self._audience)
+        try:
+            for epic in flatten(epics):
+                added.add(supervise(epic, self, view, start, self.report, self._scheduler))
+        except BaseException:
+            added.dispose()
+            raise
         self._epics.add(added)
+        start.over()
         return Disposable(lambda: self._stop(added))
 
     def _stop(self, epics: CompositeDisposable) -> None:
@@ -226,8 +243,11 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             if not locked:
                 tap.take_in()
 
-    def commit(self, action: Any, *, closing: bool = False) -> None:
-        """Reduce and queue without telling anybody yet: call `notify()` next, outside of all locks."""
+    def commit(self, action: Any, *, closing: bool = False) -> int:
+        """Reduce and queue without telling anybody yet: call `notify()` next, outside of all locks.
+
+        Returns the action's number.
+        """
         me = get_ident()
         if self._reducing == me:
             raise ReducerError(
@@ -249,10 +269,11 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
                 )
             changed = state is not self._state
             self._state = state
-            self._number += 1
-            self._queue.put((self._number, me, action, state, changed))
+            self._number = number = self._number + 1
+            self._queue.put((number, me, action, state, changed))
             for tap in self._taps:
                 tap.keep((tap.clock(), action, ""))
+            return number
 
     def preview(self, action: Any) -> S:
         """The state that the reducer would make of `action` now; it is not kept, and no subscriber hears of it.
@@ -282,6 +303,10 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
             self._queue.put(step(self._number, called))
         self.notify()
 
+    def keep_time(self, scheduler: abc.SchedulerBase) -> None:
+        """A session in virtual time lives here: timed operators of epics are in it, where there is no event loop."""
+        self._timers.virtual = self._timers.virtual or scheduler
+
     def notify(self) -> None:
         """Tell everybody what was committed."""
         for tap in self._taps:
@@ -301,20 +326,34 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
                 raise
             log.exception("rxauth: report() itself failed on an error in %s", where)
 
-    def _emit(self, action: Any, where: str) -> None:
-        """Dispatch for somebody who can not be told of an error."""
+    def _emit(self, action: Any, where: str) -> bool:
+        """Dispatch for an epic, which can not be told of an error. False when it answers its answers without end."""
+        chain, queue = 0, self._queue
+        if queue.drainer == get_ident():  # inside of a delivery: it answers the entry under way
+            answered, chains = queue.entry[0], queue.chains
+            while chains and chains[0][0] < answered:
+                chains.popleft()
+            chain = chains[0][1] + 1 if chains and chains[0][0] == answered else 1
+            if chain > LONGEST_CHAIN:
+                return False
         try:
             if type(action) not in self._known_kinds:
                 self._check(action, where)
-            self.commit(action, closing=True)
+            number = self.commit(action, closing=True)
         except StoreClosed:
-            return  # a stream that has not heard of the end yet
+            return True  # a stream that has not heard of the end yet
         except BaseException as error:
             if not stays(error):
                 raise
             self.report(as_error(error, "a reducer"), where, action)
-            return
+            return True
+        if chain:
+            queue.chains.append((number, chain))
         self.notify()
+        return True
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a store can not be copied or pickled: its queue and its subscribers are one; share this one")
 
     def _check(self, action: Any, where: str) -> None:
         wrong = why_no_action(action)
@@ -327,6 +366,19 @@ class Store(Shown, Closing, Subscribable[S], abc.ObserverBase[Any], Generic[S]):
 
     def _listen_to_actions(self, kinds: tuple[type[Any], ...], listener: ActionListener) -> Disposable:
         return self._audience.listen_to_actions(kinds, listener)
+
+
+def _checked(scheduler: abc.SchedulerBase | None) -> abc.SchedulerBase | None:
+    """A trampoline runs what it is given in the thread that gives it, as a store without a scheduler does. One for many
+    threads drops what one of them adds while another one leaves it."""
+    if not isinstance(scheduler, TrampolineScheduler):
+        return scheduler
+    if isinstance(scheduler, CurrentThreadScheduler):
+        return None
+    raise TypeError(
+        "a TrampolineScheduler drops what one thread schedules while another one leaves it, and the store would fall "
+        "silent; leave scheduler= out to deliver in the thread that dispatches, or give an EventLoopScheduler()"
+    )
 
 
 class _Selection(Subscribable[T]):

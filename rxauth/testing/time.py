@@ -45,7 +45,7 @@ class VirtualTime(Runtime):
         self._order = itertools.count()
         self._tasks: dict[int, _Task] = {}
         #: A reactivex scheduler in this time, for timed operators and for `Store(scheduler=...)`.
-        self.scheduler = VirtualScheduler(self)
+        self.scheduler: VirtualScheduler = VirtualScheduler(self)
 
     def now(self) -> Instant:
         """The moment that this clock shows; both its times are in seconds."""

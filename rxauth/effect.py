@@ -88,7 +88,7 @@ class Effect:
         #: The generation of the pair that came in the place of a refused one, and whether it has served since.
         self._replacement = 0
         self._replaces = self._served = False
-        self._stopped = False
+        self._stopped = self._over = False
         self._leave: Leave = stay
         self._work = SerialDisposable()
 
@@ -102,7 +102,7 @@ class Effect:
         """It was taken out: whatever it does is stopped, and the error is told on its loop, unless that is closed."""
         self._stop()
         if not told:
-            self._done()
+            self._be_over()
         elif not on_loop(self._gate.loop, self._tell, error):
             self._tell(error)
 
@@ -139,7 +139,8 @@ class Effect:
 
     def _run(self, tokens: Tokens | None, error: Exception | None) -> None:
         if not self._gate.let_run(self):
-            self._done()  # it ended before its turn came
+            if self._over:  # it ended before its turn came
+                self._done()
             return
         if error is not None:
             self._fail(error)
@@ -221,6 +222,10 @@ class Effect:
             self.end(self._session.ending(sign_in))
 
     def _fail(self, error: Exception) -> None:
+        self._gate.out.tell(self._fail_in_turn, error)
+
+    def _fail_in_turn(self, error: Exception) -> None:
+        """When the values before it have been passed on."""
         if isinstance(error, TokenRejected) and self._tokens is not None and self._may_replace(self._tokens):
             self._replaces = True
             self._leave()
@@ -245,9 +250,16 @@ class Effect:
         except Exception as raised:
             self._session.report(raised, "the `failed` of a gate", self.item)
         finally:
-            self._done()
+            self._be_over()
+
+    def _be_over(self) -> None:
+        self._over = True  # for a turn that comes only now
+        self._done()
 
     def _finish(self) -> None:
+        self._gate.out.tell(self._finish_in_turn)
+
+    def _finish_in_turn(self) -> None:
         if self._gate.take_out(self):
             self._leave()
             self._done()

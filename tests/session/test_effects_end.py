@@ -219,6 +219,36 @@ def test_no_value_passes_after_a_reset_by_another_thread_that_the_loop_has_not_h
     assert asyncio.run(main()) == [("item", NotSignedIn)]
 
 
+@pytest.mark.parametrize("error", [None, LookupError("mine")], ids=["completes", "fails"])
+def test_an_effect_that_is_over_before_its_value_was_passed_on_is_told_of_its_end(error: Exception | None) -> None:
+    """Another thread passes a value on, which takes it some time; then somebody signs out."""
+    _, _, session = make(life=300)
+    streams, source, seen = Streams(), Subject[str](), list[Any]()
+    busy, go_on = threading.Event(), threading.Event()
+
+    def see(value: Any) -> None:
+        seen.append(value)
+        busy.set()
+        assert go_on.wait(PATIENCE)
+
+    source.pipe(session.gate(streams, failed=lambda item, error: (item, type(error)))).subscribe(see)
+    source.on_next("slow")
+    source.on_next("item")
+    slow, item = streams.runs
+    other = threading.Thread(target=slow.on_next, args=("takes its time",))
+    other.start()
+    assert busy.wait(PATIENCE)
+    item.on_next("late")
+    if error is None:
+        item.on_completed()
+    else:
+        item.on_error(error)
+    session.logout()
+    go_on.set()
+    other.join(PATIENCE)
+    assert sorted(seen, key=str) == [("item", NotSignedIn), ("slow", NotSignedIn), "takes its time"]
+
+
 # -- on an event loop ------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +341,31 @@ def test_the_effect_of_a_loop_that_is_closed_is_told_of_the_end_where_it_happens
     assert watched[0].seen == [("item", NotSignedIn)]
     watched[0].source.on_next("too late")
     assert [item for item, _ in watched[0].seen] == ["item", "too late"]
+
+
+@pytest.mark.parametrize("policy", ["merge", "in_order"])
+def test_the_gate_completes_after_all_items_were_told_on_their_loop_that_the_session_closed(policy: Any) -> None:
+    """It is closed on another thread, and the source completes there before the loop has told them."""
+
+    async def main() -> list[Any]:
+        session = Session(lambda tokens: tokens, tokens=Tokens("a", "r"))
+        watched = Watched(session, policy=policy)
+        for number in range(3):
+            watched.source.on_next(number)
+
+        def end() -> None:
+            session.close()
+            watched.source.on_completed()
+
+        other = threading.Thread(target=end)
+        other.start()
+        other.join(PATIENCE)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert watched.ended == 1
+        return watched.seen
+
+    assert asyncio.run(main()) == [(number, SessionClosed) for number in range(3)]
 
 
 # -- tokens that are refused -----------------------------------------------------------------------------------------

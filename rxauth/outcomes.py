@@ -39,7 +39,7 @@ from rxauth.errors import (
 from rxauth.flight import Flight
 from rxauth.login import revoke
 from rxauth.presence import Attended, Presence
-from rxauth.refresh import is_about, is_current
+from rxauth.refresh import Calls, is_about, is_current
 from rxauth.refreshers.protocol import Refresher
 from rxauth.runtime import Runtime
 from rxauth.settings import Settings
@@ -105,6 +105,7 @@ class Outcomes(Attended, Generic[S]):
         #: Whether somebody signed in elsewhere is being read; when that was done last, and the error if it failed.
         self._reading: Reading | None = None
         self._looked: tuple[float, RefreshUnavailable | None] = (float("-inf"), None)
+        self.calls = Calls()
         #: What has to be done outside of the lock, until it is done: a Ctrl-C may stop who should.
         self._steps: deque[Callable[[], object]] = deque()
         self._unpublished: SessionEvent | None = None

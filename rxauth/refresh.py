@@ -20,7 +20,7 @@ from rxauth.errors import RefreshMisconfigured, RefreshTimeout, RefreshUnavailab
 from rxauth.flight import Flight
 from rxauth.refreshers.answers import Failure, failure_of
 from rxauth.refreshers.protocol import Refresher, call, rotates, tokens_of
-from rxauth.runtime import Instant, Pending, Runtime
+from rxauth.runtime import Instant, Latch, Pending, Runtime
 from rxauth.settings import Settings
 from rxauth.single import working
 from rxauth.state import AuthState, is_premature
@@ -45,6 +45,7 @@ class Host(Protocol):
     settings: Settings
     storage: GuardedStorage
     refresher: Refresher
+    calls: Calls
 
     @property
     def auth(self) -> AuthState: ...
@@ -70,6 +71,24 @@ class Host(Protocol):
     def leave(self, sign_in: str, cause: SessionExpired | None) -> None: ...
 
     def enter(self, tokens: Tokens, *, same: bool = False) -> bool: ...
+
+
+#: How many calls of a refresher may be under way for one sign-in: one that has no answer in time, and its probe.
+UNDER_WAY = 2
+
+
+class Calls:
+    """The calls of a session's refresher that have not returned. Each holds two threads, and a refresh token."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[str, Latch]] = []
+
+    def add(self, sign_in: str, done: Latch) -> None:
+        self._calls = [*(call for call in self._calls if not call[1].is_set()), (sign_in, done)]
+
+    def are_hanging(self, sign_in: str) -> bool:
+        """Would another one be one too many?"""
+        return sum(by == sign_in and not done.is_set() for by, done in self._calls) >= UNDER_WAY
 
 
 class RefreshRun:
@@ -113,12 +132,16 @@ class RefreshRun:
             if not self._is_current():
                 host.pass_on(self._flight, self._spent.sign_in)
                 return
+            if host.calls.are_hanging(self._spent.sign_in):
+                self._fail(Failure("transient", self._still_hanging()))
+                return
             sent = runtime.now()
             try:
                 pending = runtime.io(working(work, host, fetching=True), "rxauth-post")
             except RuntimeError as error:  # out of threads
                 self._fail(Failure("crashed", no_thread(error)))
                 return
+            host.calls.add(self._spent.sign_in, pending.done)
             late = not runtime.wait(pending.done, max(0.0, end - sent.mono))
             if late:
                 self._time_out()
@@ -137,6 +160,15 @@ class RefreshRun:
                 self._fail(outcome)
                 return
             runtime.sleep(pause)
+
+    def _still_hanging(self) -> RefreshUnavailable:
+        refresher = self._host.refresher
+        name = getattr(refresher, "__qualname__", type(refresher).__qualname__)
+        return RefreshUnavailable(
+            f"{UNDER_WAY} calls of the refresher, {name}, have not returned, so it is not called again before one of "
+            "them does; give its HTTP client a timeout",
+            cause="in_doubt",
+        )
 
     def _work(self) -> Callable[[], Any] | Failure:
         """What to call, or why nothing needs to be called to know that the sign-in is over."""

@@ -253,7 +253,7 @@ class Endpoint:
             return self.headers
         try:
             return as_headers(self.headers(tokens))
-        except Exception as error:
+        except BaseException as error:
             raise RefreshMisconfigured(f"the function headers= failed: {type(error).__name__}") from error
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import httpx
 
 from rxauth.names import AUTHORIZATION
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.reading import READ_TIMEOUT, plain, read
+from rxauth.runtime import Runtime, current_runtime
 
 
 def ask(
@@ -34,8 +35,9 @@ def ask(
         url = without_password(url)
     encoded: dict[str, Any] = {"data": body} if as_form else {"json": body} if body else {}
     with (
+        _Bounded(current_runtime()) as bounded,
         httpx.Client(transport=lent, timeout=timeout, verify=_tls(), mounts=_direct(url)) as client,
-        client.stream(method, url, headers=headers, auth=auth, **encoded) as response,
+        client.stream(method, url, headers=headers, auth=auth, extensions={"trace": bounded}, **encoded) as response,
     ):
         try:
             content = read(response)
@@ -52,6 +54,37 @@ def ask(
 def _tls() -> ssl.SSLContext:
     """The usual certificates, which take longer to load than a refresh does, once for all our clients."""
     return httpx.create_ssl_context()
+
+
+class _Bounded:
+    """Ends the reading of an answer, headers and all, whose bytes come one by one for longer than anybody waits.
+
+    httpx's own limit is for each read. This is httpcore's trace, which is told of a connection when it is made.
+    """
+
+    def __init__(self, clock: Runtime) -> None:
+        self._clock = clock
+        self._end = clock.now().mono + READ_TIMEOUT
+        self._streams: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in self._streams:  # a lent transport may keep the connection for its next request
+            del stream.read
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.startswith("connection.") and event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            stream = info["return_value"]
+            self._streams.append(stream)
+            stream.read = functools.partial(self._read, stream.read)
+
+    def _read(self, read: Callable[..., bytes], max_bytes: int, timeout: float | None = None) -> bytes:
+        left = self._end - self._clock.now().mono
+        if left <= 0:
+            raise httpx.ReadTimeout(f"the answer took longer than {READ_TIMEOUT:.0f} s")
+        return read(max_bytes, timeout=left if timeout is None else min(timeout, left))
 
 
 class _Lent(httpx.BaseTransport):

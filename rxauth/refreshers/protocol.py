@@ -15,7 +15,7 @@ from rxauth.tokens import Tokens, names_in
 Answer: TypeAlias = Tokens | Mapping[str, Any]
 
 #: A function of the pair to spend, sync or async. It runs on a thread of the session's (an async one on a loop of its
-#: own there), so it needs an HTTP client of its own. It may have more to offer, as attributes:
+#: own there), so it needs an HTTP client of its own, with a timeout. It may have more to offer, as attributes:
 #: `login(**credentials) -> Answer`; `logout(tokens)`, which tells the server; `unattended`, true when `login()` needs
 #: nobody's credentials; `rotates`, false when a refresh does not spend the refresh token, so that a repeat is safe;
 #: `origins`, where its access tokens may go; `endpoint`, the one URL that may be sent the refresh tokens, which a

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,9 +47,13 @@ class Gatekeeper(Outcomes[S]):
 
         Anything else, errors included, is for `fresh()`.
         """
-        auth, now = self._select(self.store.state), self.runtime.now()
+        try:
+            auth, now = self._select(self.store.state), self.runtime.now()
+        except Exception:  # there is no slice, as fresh() says
+            return None
         if auth is not self._known_fresh[0] or now.mono >= self._known_fresh[1] or now.wall >= self._known_fresh[2]:
-            if self._closed or decide(auth, now, self._windows) != "fresh":
+            is_so = isinstance(auth, AuthState) and self._memory.holds(auth)
+            if self._closed or not is_so or decide(auth, now, self._windows) != "fresh":
                 return None
             span = self._windows.fresh_for(auth, now)
             # One tuple, so that another thread sees all of it or nothing.
@@ -110,22 +113,11 @@ class Gatekeeper(Outcomes[S]):
 
     def pass_on(self, flight: Flight[Tokens], sign_in: str) -> None:
         """The sign-in that goes on in the place of this one may have a stale pair: then they wait for its refresh."""
-        if sign_in != self.auth.sign_in and self.counts(sign_in):
+        present = self.auth.sign_in
+        if sign_in != present and self._continuity.counts(sign_in, present):
             self.acquire(flight.land, None, asked_by="calls of the same account's earlier sign-in", began=sign_in)
         else:
             super().pass_on(flight, sign_in)
-
-    def _do_steps(self) -> None:
-        """Each may be done twice, by two threads, but none is left out: it stays in the queue until it was done."""
-        while self._steps:
-            try:
-                step = self._steps[0]
-            except IndexError:
-                return
-            self.runtime.yield_point("a flight takes off")
-            step()
-            with contextlib.suppress(ValueError):
-                self._steps.remove(step)
 
     def _enter(
         self,
@@ -141,7 +133,9 @@ class Gatekeeper(Outcomes[S]):
         if self._unpublished is not None and not self._publish_again():
             kept = self._unpublished_pair(rejected, began)
             return kept, None if kept is not None else self.gone("")
-        auth, now = self.auth, self.runtime.now()
+        auth, now = self._agree(), self.runtime.now()
+        if auth is None:
+            return None, self.gone("")
         if auth.status == "signing_in":
             if self._login is not None:
                 return self._login[1]

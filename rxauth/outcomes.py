@@ -13,6 +13,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from rxauth.actions import (
+    RefreshEvent,
     RefreshStarted,
     SessionEnded,
     SessionEvent,
@@ -23,6 +24,7 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
+from rxauth.agreement import Agreement
 from rxauth.callers import Reading
 from rxauth.continuity import Continuity
 from rxauth.errors import (
@@ -38,12 +40,13 @@ from rxauth.errors import (
 )
 from rxauth.flight import Flight
 from rxauth.login import revoke
+from rxauth.memory import Memory
 from rxauth.presence import Attended, Presence
 from rxauth.refresh import Calls, is_about, is_current
 from rxauth.refreshers.protocol import Refresher
 from rxauth.runtime import Runtime
 from rxauth.settings import Settings
-from rxauth.single import is_background, stays
+from rxauth.single import stays
 from rxauth.state import AuthState, present
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.storage.owner import is_same_account
@@ -59,7 +62,7 @@ log = logging.getLogger("rxauth")
 Outcome = tuple[Tokens | None, RxAuthError | None]
 
 
-class Outcomes(Attended, Generic[S]):
+class Outcomes(Agreement, Attended, Generic[S]):
     """The base of a session: its store and its two slots, for the refresh and the login that are under way.
 
     What a flight brings is reduced and its slot cleared in one step. What comes too late, because the pair or the login
@@ -89,6 +92,7 @@ class Outcomes(Attended, Generic[S]):
         self._known_fresh: tuple[AuthState | None, float, float] = (None, 0.0, 0.0)
         self._inherited = ""
         self._continuity = Continuity()
+        self._memory = Memory(name)
         #: The sign-in that was ended in another process.
         self._left_elsewhere = ""
         #: When the last refreshes began that were asked for however fresh the tokens were, on the monotonic clock.
@@ -109,19 +113,9 @@ class Outcomes(Attended, Generic[S]):
         #: What has to be done outside of the lock, until it is done: a Ctrl-C may stop who should.
         self._steps: deque[Callable[[], object]] = deque()
         self._unpublished: SessionEvent | None = None
+        self._ending = None
         self.presence.renew()
         self.storage.renew()
-
-    @property
-    def auth(self) -> AuthState:
-        """The session's state now. Where others wait, the last one that was seen, if the app's `select` fails."""
-        state = self.store.state
-        try:
-            self._seen = self._select(state)
-        except BaseException:
-            if not is_background():
-                raise
-        return self._seen
 
     @property
     def is_busy(self) -> bool:
@@ -136,19 +130,28 @@ class Outcomes(Attended, Generic[S]):
         """Reduce what a flight brought and clear its slot, in one step. False when it came too late to count."""
         self.runtime.yield_point("an outcome is concluded")
         with self._lock:
+            before = self._agree()
+            if before is None and not isinstance(action, RefreshEvent):
+                before = self.auth  # a login mends what the state says of the sign-in before
             for_refresh, for_login = self._flight, self._login
             if for_refresh is not None and for_refresh[1] is flight:
                 self._flight = None
             if for_login is not None and for_login[1] is flight:
                 self._login = None
             try:
-                before = self._select(self.store.state)
-                if not is_current(action, before):
-                    return False  # and nobody hears of it: an app would take the end of that sign-in for that of this
+                if before is None or not is_current(action, before):
+                    # Nobody hears of it: an app would take the end of that sign-in for the end of this. But if it is
+                    # only the state that cannot say so now, it is what is so.
+                    counts = not self._closed and self._memory.is_about(action)
+                    if counts:
+                        self._memory.note(action)
+                        self._unpublished = action
+                    return False
                 if isinstance(action, SignedIn):
                     self._follow(before, action.tokens)
-                self.store.commit(action)
-                return is_about(action, self._select(self.store.state))
+                self._commit(action)
+                after = self._agree()
+                return isinstance(action, SessionEnded) if after is None else is_about(action, after)
             except StoreClosed:
                 self._closed = True  # no logout: the tokens are good, and stored where they outlive us
                 return False
@@ -171,8 +174,8 @@ class Outcomes(Attended, Generic[S]):
         """Another process brought a pair that is stale by now, too: the flight goes on and spends that one. False when
         it is not needed any more. The caller notifies at its end."""
         with self._lock:
-            auth, slot = self.auth, self._flight
-            if slot is None or slot[1] is not flight or not is_current(action, auth):
+            auth, slot = self._agree(), self._flight
+            if auth is None or slot is None or slot[1] is not flight or not is_current(action, auth):
                 return False
             tokens = action.tokens
             self._flight = (tokens, flight)
@@ -192,7 +195,7 @@ class Outcomes(Attended, Generic[S]):
     def _tried(self, action: SessionEvent) -> bool:
         """Reduce it, under the lock. What a reducer raises is one of the steps: to be reported."""
         try:
-            self.store.commit(action)
+            self._commit(action)
         except BaseException as error:
             if not stays(error):
                 raise
@@ -219,6 +222,8 @@ class Outcomes(Attended, Generic[S]):
             return ReducerError(
                 "a reducer of the store failed on the new tokens; they are kept, mend it and call again"
             )
+        if self._disagreement is not None:
+            return self._disagreement.again()
         auth = self.auth
         if auth.sign_in in ("", sign_in):
             if auth.tokens is None and isinstance(auth.error, SessionExpired):
@@ -228,8 +233,9 @@ class Outcomes(Attended, Generic[S]):
         return SessionChanged("another user signed in while this call waited, so it was not sent")
 
     def counts(self, began: str) -> bool:
-        """Is `began` the present sign-in, or one of the same account whose place that took?"""
-        return self._continuity.counts(began, self.auth.sign_in)
+        """Is `began` the present sign-in, or one of the same account whose place it took? Raises what `select` makes of
+        a state without the slice."""
+        return self._continuity.counts(began, self._select(self.store.state).sign_in)
 
     def _follow(self, auth: AuthState, tokens: Tokens, *, same: bool = False) -> None:
         """These tokens' sign-in is about to take the place of that in `auth`: as another user, or as the same one."""
@@ -240,18 +246,16 @@ class Outcomes(Attended, Generic[S]):
         """That sign-in was ended in another process: by the server, for this cause, or by a logout. A login that is
         under way here goes on."""
         with self._lock:
-            auth, at = self.auth, self.runtime.now()
+            auth, at = self._agree() or self.auth, self.runtime.now()
             if auth.sign_in != sign_in:
                 return
             self._left_elsewhere = sign_in
             if cause is None and not auth.pending:
-                self.store.commit(SignedOut(session=self.name, sign_in=sign_in, at=at))
+                self._commit(SignedOut(session=self.name, sign_in=sign_in, at=at))
             else:
                 over = cause or SessionExpired("signed out in another process", cause="signed out elsewhere")
                 generation = auth.generation
-                self.store.commit(
-                    SessionEnded(session=self.name, sign_in=sign_in, generation=generation, at=at, cause=over)
-                )
+                self._commit(SessionEnded(session=self.name, sign_in=sign_in, generation=generation, at=at, cause=over))
         if cause is not None:
             log.warning("rxauth: session %r: %s", self.name, cause)
         self.notify()
@@ -260,12 +264,12 @@ class Outcomes(Attended, Generic[S]):
         """Somebody signed in in another process: as of now, this one is signed in as he is, unless it is busy with a
         login of its own. `same`: it is known to be the same user, whatever the tokens say. The caller notifies."""
         with self._lock:
-            if self._closed or self.auth.pending or self.auth.sign_in == tokens.sign_in:
+            before, now = self._agree(), self.runtime.now()
+            if self._closed or before is None or before.pending or before.sign_in == tokens.sign_in:
                 return False
-            now = self.runtime.now()
-            self._follow(self.auth, tokens, same=same)
-            self.store.commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
-            self.store.commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
+            self._follow(before, tokens, same=same)
+            self._commit(SigningIn(session=self.name, sign_in=tokens.sign_in, at=now))
+            self._commit(SignedIn(session=self.name, sign_in=tokens.sign_in, at=now, tokens=tokens))
         return True
 
     def take_up(
@@ -282,22 +286,23 @@ class Outcomes(Attended, Generic[S]):
             self.note_look(None)
             if flight is not None and self._login is not None and self._login[1] is flight:
                 self._login = None
-            if self._closed or self.auth.pending != pending:
+            before = self._agree()
+            if self._closed or before is None or before.pending != pending:
                 return False
             about: dict[str, Any] = {"session": self.name, "at": self.runtime.now()}
             if tokens is not None:
-                self._follow(self.auth, tokens)
+                self._follow(before, tokens)
                 if pending:
                     self._continuity.follow(pending, tokens.sign_in)
-                self.store.commit(SigningIn(**about, sign_in=tokens.sign_in))
-                self.store.commit(SignedIn(**about, sign_in=tokens.sign_in, tokens=tokens))
+                self._commit(SigningIn(**about, sign_in=tokens.sign_in))
+                self._commit(SignedIn(**about, sign_in=tokens.sign_in, tokens=tokens))
             elif over is not None:
                 failed = pending or secrets.token_hex(8)
                 if not pending:
                     self.store.commit(SigningIn(**about, sign_in=failed))
                 self.store.commit(SignInFailed(**about, sign_in=failed, error=over))
-            elif self.auth.tokens is None:
-                self.store.commit(SignedOut(**about, sign_in=pending))
+            elif before.tokens is None:
+                self._commit(SignedOut(**about, sign_in=pending))
             else:  # somebody was there before, in a store that outlives its sessions
                 self.store.commit(SignInFailed(**about, sign_in=pending, error=NotSignedIn("nothing is stored")))
             return True
@@ -311,24 +316,27 @@ class Outcomes(Attended, Generic[S]):
 
     def drop(self, tokens: Tokens) -> None:
         """Tokens arrived for a sign-in that is over: end it at the server too, where the refresher can."""
-        if not self._closed and self._unpublished is None and tokens.sign_in != self.auth.sign_in:
+        newest = self._memory.newest
+        goes_on = tokens.sign_in in (self.auth.sign_in, newest.sign_in if newest is not None else "")
+        if not self._closed and self._unpublished is None and not goes_on:
             revoke(self, tokens)
 
     def abandon_if_gone(self) -> None:
         """End what runs under a sign-in that is over; release those who wait for a flight of its pair, or for a login
         that is over. It may land; that is dropped."""
-        self.presence.look(self.is_present)
         lost: list[tuple[str, Flight[Tokens]]] = []
         with self._lock:
-            auth = self.auth
+            auth = self._agree() or self.auth
             if self._flight is not None and pair_of(self._flight[0]) != pair_of(auth):
                 lost.append((self._flight[0].sign_in, self._flight[1]))
                 self._flight = None
             if self._login is not None and self._login[0] not in (auth.pending, auth.sign_in):
                 lost.append(self._login)
                 self._login = None
+        self.presence.look(self.is_present)
         for sign_in, flight in lost:
             self.pass_on(flight, sign_in)
+        self._do_steps()
 
     def pass_on(self, flight: Flight[Tokens], sign_in: str) -> None:
         """Release those who wait for a flight that `sign_in` began and whose outcome does not count any more."""
@@ -336,8 +344,11 @@ class Outcomes(Attended, Generic[S]):
 
     def instead(self, sign_in: str) -> Outcome:
         """What the waiters of a flight get whose outcome came too late: the current pair, if the sign-in goes on."""
-        auth = self.auth
-        if not self._closed and self._unpublished is None and auth.tokens is not None and self.counts(sign_in):
+        with self._lock:
+            auth = self._agree()
+        if self._closed or self._unpublished is not None or auth is None or auth.tokens is None:
+            return None, self.gone(sign_in)
+        if self._continuity.counts(sign_in, auth.sign_in):
             return auth.tokens, None
         return None, self.gone(sign_in)
 

@@ -137,11 +137,8 @@ class Attended:
         """What is said to an effect that ran under `sign_in`, which is over."""
         if self._closed or self.store.is_closed:
             return SessionClosed("the session was closed before this effect had ended")
-        try:
-            auth = self.auth
-            present, error = auth.sign_in, auth.error
-        except Exception:
-            present, error = "", None
+        auth = self.auth
+        present, error = auth.sign_in, auth.error
         if present not in ("", sign_in):
             return SessionChanged("another user signed in while this effect ran, so it was cancelled")
         if isinstance(error, SessionExpired):

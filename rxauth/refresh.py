@@ -50,6 +50,8 @@ class Host(Protocol):
     @property
     def auth(self) -> AuthState: ...
 
+    def holds(self, tokens: Tokens) -> bool: ...
+
     def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool: ...
 
     def is_kept(self, action: SessionEvent) -> bool: ...
@@ -175,7 +177,7 @@ class RefreshRun:
         refresher, spent, now = self._host.refresher, self._spent, self._host.runtime.now()
         remaining = spent.refresh_remaining(now)
         unattended = getattr(refresher, "unattended", False)
-        # The wall clock may be wrong. Who can sign in again by himself loses nothing by that, and else the server
+        # The wall clock may be wrong. A session that signs in again by itself loses nothing by that; else the server
         # decides.
         is_over = spent.is_refresh_over(now) or (unattended and remaining is not None and remaining <= 0)
         if spent.refresh is not None and not is_over:
@@ -195,8 +197,7 @@ class RefreshRun:
             return failure_of(error)
 
     def _is_current(self) -> bool:
-        auth = self._host.auth
-        return (auth.sign_in, auth.generation) == (self._spent.sign_in, self._spent.generation)
+        return self._host.holds(self._spent)
 
     def _about(self) -> dict[str, Any]:
         spent, host = self._spent, self._host
@@ -333,7 +334,7 @@ def no_thread(error: RuntimeError) -> RefreshUnavailable:
 
 def still(host: Host, tokens: Tokens) -> Callable[[], bool]:
     """Is the session still at this pair? For a write to ask when its turn comes."""
-    return lambda: host.auth.generation == tokens.generation
+    return lambda: host.holds(tokens)
 
 
 def note_storage(host: Host, tokens: Tokens, error: Exception | None) -> None:

@@ -17,7 +17,7 @@ from rxauth.actions import Login, Logout, Refresh, SignedOut, SignInFailed, Sign
 from rxauth.callers import Reading
 from rxauth.closing import Closing
 from rxauth.ensure import Ensuring
-from rxauth.errors import InvalidTokens, RxAuthError, SessionChanged, SessionClosed, as_error
+from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed, StoreClosed, as_error
 from rxauth.explain import explain
 from rxauth.flight import Flight
 from rxauth.frames import concealed
@@ -59,7 +59,8 @@ class Session(Shown, Closing, Gatekeeper[S]):
     `Session(refresh)` makes a store of its own; `Session(refresh, store=store, select=lambda app: app.auth)` lives in
     yours, in the `AuthState` that `select` finds, and raises `MissingSlice` when there is none or the store's reducer
     does not handle the session's events. The session keeps no truth of its own: it dispatches events and reads that
-    state.
+    state. But it posts no pair again that it has spent: after an undo of the state it publishes the newest one, and a
+    reset of the state is a logout. See docs/actions.md.
 
     `tokens` is a pair that you already have, for example from a configuration or a device login. It begins a new
     sign-in, in the place of whatever is stored, unless the `storage` knows the pair: then what became of it is resumed,
@@ -257,11 +258,19 @@ class Session(Shown, Closing, Gatekeeper[S]):
         with self._lock:
             if self._closed:
                 raise SessionClosed("the session is closed; make a new Session")
-            auth, tokens = self.auth, self.auth.tokens
+            auth = self._agree() or self.auth
+            tokens = self._memory.newest or auth.tokens
             self.logouts += 1
             gone = [sign_in for sign_in in (auth.sign_in, auth.pending) if sign_in]
             if gone:
-                self.store.commit(SignedOut(session=self.name, sign_in=gone[0], at=self.runtime.now()))
+                signed_out = SignedOut(session=self.name, sign_in=gone[0], at=self.runtime.now())
+                try:
+                    self._commit(signed_out)
+                except StoreClosed:
+                    raise
+                except Exception as error:  # a reducer of the app's failed, which is no reason to keep the tokens
+                    failed = error
+                    self._steps.append(lambda: self.store.report(failed, f"session {self.name}", signed_out))
         flight: Flight[None] = Flight()
         finish = working(partial(sign_out, self, gone, tokens, flight), flight)
         if gone:
@@ -270,7 +279,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
             finally:  # out of threads or not: here nobody is signed in any more, and all are told
                 self.notify()
         else:
-            flight.land()
+            self._do_steps()
+            flight = self._ending or flight  # the app has reset its state: that is a logout under way
+            if flight is not self._ending:
+                flight.land()
         return Single(flight.join, self.runtime, self)
 
     def explain(self) -> str:
@@ -365,7 +377,10 @@ class Session(Shown, Closing, Gatekeeper[S]):
         with self._lock:
             if self._closed:
                 raise SessionClosed("the session is closed; make a new Session")
-            if unless_somebody and (self._login is not None or self.auth.tokens is not None):
+            auth = self._agree()
+            if auth is None and isinstance(self._disagreement, MissingSlice):
+                raise self._disagreement.again()
+            if unless_somebody and (self._login is not None or (auth or self.auth).tokens is not None):
                 return self.fresh()
             # Reduced first: in a closed store there is no login, and nobody must wait for it.
             self.store.commit(SigningIn(session=self.name, sign_in=sign_in, at=self.runtime.now()))
@@ -386,11 +401,12 @@ class Session(Shown, Closing, Gatekeeper[S]):
         else:
             self._sign_in(lambda flight, pending: Resumption(self, flight, pending, given).run, Reading)
 
-    def _present_in(self, state: S) -> tuple[str, str]:
+    def _present_in(self, state: S) -> tuple[str, str, int]:
         try:
-            return present(self._select(state))
+            auth = self._select(state)
+            return *present(auth), auth.generation
         except Exception:  # the app has dropped the slice: nobody is signed in
-            return "", ""
+            return "", "", 0
 
     def _look(self) -> None:
         """The storage says that another process has changed the record."""

@@ -54,7 +54,7 @@ def check_slice(store: Store[Any] | None, select: Callable[[Any], AuthState], na
         )
     if not isinstance(store, Store):
         raise TypeError(f"store must be a Store, got {type(store).__name__}: Store(reducer, initial_state)")
-    found = _slice_in(lambda: store.state, select, name)
+    found = slice_in(lambda: store.state, select, name)
     if any(other.name == name and not other.is_closed for other in sessions_in(store)):
         # Each would refresh by itself, with one refresh token: the server would take that for theft.
         raise MissingSlice(
@@ -64,7 +64,7 @@ def check_slice(store: Store[Any] | None, select: Callable[[Any], AuthState], na
     # An event without a secret or a payload, which every state of a slice answers with another one. It is the first
     # that a login sends, and what a reducer makes of it is thrown away.
     probe = SigningIn(session=name, sign_in=PROBE, at=at)
-    after = _slice_in(lambda: _reduced(store, probe), select, name)
+    after = slice_in(lambda: _reduced(store, probe), select, name)
     if after.pending != PROBE:
         unchanged = "does not change it" if after == found else "changes it in another way than auth_reducer does"
         raise MissingSlice(
@@ -78,7 +78,8 @@ def check_slice(store: Store[Any] | None, select: Callable[[Any], AuthState], na
         )
 
 
-def _slice_in(state: Callable[[], Any], select: Callable[[Any], AuthState], name: str) -> AuthState:
+def slice_in(state: Callable[[], Any], select: Callable[[Any], AuthState], name: str) -> AuthState:
+    """The state of the session of this name. Raises `MissingSlice` where `select` does not find it."""
     try:
         auth = select(state())
     except MissingSlice:

@@ -16,6 +16,8 @@ from rxauth.continuity import Continuity
 from rxauth.flight import Flight
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun
+from rxauth.memory import Memory
+from rxauth.presence import Presence
 from rxauth.refresh import RefreshRun
 from rxauth.runtime import Instant
 from rxauth.settings import Settings
@@ -97,8 +99,11 @@ class Stage(Gatekeeper[AuthState]):
         self._select, self._windows, self._closed = lambda auth: auth, settings.windows, False
         self._known_fresh, self._lock = (None, 0.0, 0.0), threading.Lock()
         self._inherited, self._continuity, self._reading = "", Continuity(), None
-        self._left_elsewhere, self._steps = "", deque()
+        self._left_elsewhere, self._steps, self.logouts = "", deque(), 0
         self._unpublished = None
+        self.presence = Presence(lambda error, action: None)
+        self._memory, self._ending, self._disagreement = Memory("default"), None, None
+        self._memory.amend(world.auth, world.now)
         self.world, self.answers = world, list[Answer]()
         self.left: int | None = None
         self._number = world.flights

@@ -200,7 +200,7 @@ class World:
             newest = self.server.current[family_of(auth.tokens)] if self.history.closing else auth.tokens.refresh
             if stored not in (auth.tokens.refresh, newest) and auth.tokens.refresh not in self.storage.failed:
                 self._object("what is stored is not the current pair")
-        elif stored is not None and not self.history.resets and not self.history.closing:
+        elif stored is not None and not self.history.closing:
             self._object("tokens are still stored although nobody is signed in")
 
     def _check(self) -> None:

@@ -1,0 +1,161 @@
+"""The part of a session that holds the app's state to what the session knows."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+from rxauth.actions import SessionEnded, SessionEvent, SignedOut
+from rxauth.errors import MissingSlice, ReducerError, RxAuthError, StoreClosed, as_error
+from rxauth.flight import Flight
+from rxauth.login import sign_out
+from rxauth.memory import Memory
+from rxauth.refresh import Host
+from rxauth.runtime import LINGER, Runtime
+from rxauth.single import stays, working
+from rxauth.slices import slice_in
+from rxauth.state import AuthState
+from rxauth.storage.guarded import GuardedStorage
+from rxauth.store import Store
+from rxauth.tokens import Tokens
+
+
+class Agreement:
+    """The session dispatches, and reads its state; but a state that goes back to a pair that is spent is amended.
+
+    The newest pair is published again. Where a reducer does not take it, calls get an error that names the fix, and
+    nothing is posted. A state that has nobody in it, which the session did not say, ends the sign-in: in the storage
+    and, where the refresher can, at the server, as a logout does.
+    """
+
+    name: str
+    store: Store[Any]
+    storage: GuardedStorage
+    runtime: Runtime
+    _select: Callable[[Any], AuthState]
+    _lock: threading.Lock
+    _closed: bool
+    _known_fresh: tuple[AuthState | None, float, float]
+    _unpublished: SessionEvent | None
+    _login: tuple[str, Flight[Tokens]] | None
+    _steps: deque[Callable[[], object]]
+    _memory: Memory
+    #: Why the state does not say what the session knows, and the sign-out that the app began by a reset.
+    _disagreement: RxAuthError | None = None
+    _ending: Flight[None] | None = None
+
+    @property
+    def auth(self) -> AuthState:
+        """The session's state now; the last one that there was, while the app's state has no slice for it."""
+        state = self.store.state
+        try:
+            auth = self._select(state)
+        except BaseException as error:
+            if not stays(error):
+                raise
+            return self._memory.last
+        return auth if isinstance(auth, AuthState) else self._memory.last
+
+    def holds(self, tokens: Tokens) -> bool:
+        """Is this pair the current one? A state that went back to an earlier one does not count."""
+        with self._lock:
+            auth = self._agree()
+            newest = self._memory.newest if auth is None else auth
+            return newest is not None and (newest.sign_in, newest.generation) == (tokens.sign_in, tokens.generation)
+
+    def _commit(self, event: SessionEvent) -> None:
+        self._memory.note(event)
+        if isinstance(event, SignedOut | SessionEnded):
+            self._known_fresh = (None, 0.0, 0.0)  # the state may go back to the one of before
+        self.store.commit(event)
+
+    def _agree(self) -> AuthState | None:
+        """The app's state, once it says what is so; None if it cannot, of which `_disagreement` says why.
+
+        The caller holds the lock, and does the steps without it.
+        """
+        memory = self._memory
+        try:
+            auth = self._select(self.store.state)
+        except BaseException as error:  # of which more is said below
+            if not stays(error):
+                raise
+        else:
+            if auth is memory.agreed and auth is not None:
+                self._disagreement = None
+                return auth
+        if self._closed or self._unpublished is not None:  # there may be another session; that comes first
+            return self.auth
+        self._disagreement = None
+        try:
+            for _ in range(3):
+                auth = slice_in(lambda: self.store.state, self._select, self.name)
+                memory.last = auth
+                login = self._login[0] if self._login is not None else ""
+                events, over = memory.amend(auth, self.runtime.now(), login)
+                if over is not None:
+                    self._known_fresh = (None, 0.0, 0.0)
+                    self._end(over)
+                if not events:
+                    memory.agreed = auth
+                    return auth
+                for event in events:
+                    self._commit(event)
+                self._steps.append(self.store.notify)
+            auth = memory.last = slice_in(lambda: self.store.state, self._select, self.name)
+            if memory.holds(auth):  # without the failure of the last refresh, which its reducer does not take
+                return auth
+            kinds = " and ".join(type(event).__name__ for event in events)
+            self._disagreement = ReducerError(
+                f"the app's state went back to tokens that are spent, and its reducer does not take {kinds}, with the "
+                "newest ones; have auth_reducer reduce the slice for every action"
+            )
+        except MissingSlice as missing:
+            self._disagreement = missing
+        except StoreClosed:
+            self._closed = True
+            return self.auth
+        except BaseException as error:
+            if not stays(error):
+                raise
+            failed = as_error(error, "a reducer, or select,")
+            self._disagreement = ReducerError(
+                f"a reducer of the store failed on the newest tokens ({type(error).__name__}); they are kept, mend it "
+                "and call again"
+            )
+            self._steps.append(lambda: self.store.report(failed, f"session {self.name}", None))
+        return None
+
+    def _end(self, tokens: Tokens) -> None:
+        """The app has ended this pair's sign-in by resetting its state."""
+        self._ending = flight = Flight[None]()
+        finish = working(partial(sign_out, cast("Host", self), [tokens.sign_in], tokens, flight), flight)
+
+        def begin() -> None:
+            if flight.begin():
+                finish()
+
+        def start() -> None:
+            try:
+                self.runtime.spawn(begin, "rxauth-logout", linger=LINGER if self.storage.is_shared else 0.0)
+            except RuntimeError:  # out of threads
+                flight.land()
+
+        flight.start = start
+        self._steps.append(flight.take_off)
+
+    def _do_steps(self) -> None:
+        """Each may be done twice, by two threads, but none is left out: it stays in the queue until it was done."""
+        while self._steps:
+            try:
+                step = self._steps[0]
+            except IndexError:
+                return
+            self.runtime.yield_point("a flight takes off")
+            step()
+            with contextlib.suppress(ValueError):
+                self._steps.remove(step)

@@ -100,7 +100,7 @@ class Stage(Gatekeeper[AuthState]):
         self._known_fresh, self._lock = (None, 0.0, 0.0), threading.Lock()
         self._inherited, self._continuity, self._reading = "", Continuity(), None
         self._left_elsewhere, self._steps, self.logouts = "", deque(), 0
-        self._unpublished = None
+        self._unpublished, self._forced = None, list[float]()
         self.presence = Presence(lambda error, action: None)
         self._memory, self._ending, self._disagreement = Memory("default"), None, None
         self._memory.amend(world.auth, world.now)

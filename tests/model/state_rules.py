@@ -111,7 +111,7 @@ def a_refusal_says_who_is_missing_or_when_to_try(auth: AuthState, now: Instant) 
         expired = isinstance(told, SessionExpired)
         same = not expired or (error.args, vars(error).get("cause")) == (told.args, vars(told).get("cause"))
         return type(error) is (SessionExpired if expired else NotSignedIn) and same and error is not told
-    if not isinstance(told, RefreshUnavailable | RefreshMisconfigured):
+    if not isinstance(told, RefreshUnavailable | RefreshMisconfigured | RefresherError):
         return type(error) is RefreshUnavailable and error.retry_at == auth.retry_at
     return type(error) is type(told) and error is not told and error.args == told.args
 

@@ -6,18 +6,13 @@ landings and the reducer are the session's; the clock, the threads, the store's 
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from typing import Any, NamedTuple
 
 from rxauth import AuthState, Session, Tokens
 from rxauth.callers import AfterLogin
-from rxauth.continuity import Continuity
 from rxauth.flight import Flight
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun
-from rxauth.memory import Memory
-from rxauth.presence import Presence
 from rxauth.refresh import RefreshRun
 from rxauth.runtime import Instant
 from rxauth.settings import Settings
@@ -91,18 +86,10 @@ class Stage(Gatekeeper[AuthState]):
     """A world, come alive for one event."""
 
     def __init__(self, world: World, settings: Settings) -> None:
-        self.refresher: Any = Refresher()
-        self.name, self.settings = "default", settings
-        self.store: Any = Bench(world.auth)
-        self.storage: Any = Shelf()
-        self.runtime: Any = StillTime(world.now)
-        self._select, self._windows, self._closed = lambda auth: auth, settings.windows, False
-        self._known_fresh, self._lock = (None, 0.0, 0.0), threading.Lock()
-        self._inherited, self._continuity, self._reading = "", Continuity(), None
-        self._left_elsewhere, self._steps, self.logouts = "", deque(), 0
-        self._unpublished, self._forced = None, list[float]()
-        self.presence = Presence(lambda error, action: None)
-        self._memory, self._ending, self._disagreement = Memory("default"), None, None
+        bench: Any = Bench(world.auth)
+        shelf: Any = Shelf()
+        super().__init__(Refresher(), "default", bench, lambda auth: auth, shelf, StillTime(world.now), settings)
+        self.logouts = 0
         self._memory.amend(world.auth, world.now)
         self.world, self.answers = world, list[Answer]()
         self.left: int | None = None

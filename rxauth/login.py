@@ -57,12 +57,17 @@ def sign_out(host: Host, gone: Collection[str], tokens: Tokens | None, flight: F
             revoke(host, tokens)
     finally:
         flight.land()
+    _keep_removing(host, left, host.present)
+
+
+def _keep_removing(host: Host, left: list[str], keep: Callable[[], Collection[str]] | None) -> None:
+    """Try again to remove what is stored of these sign-ins, until it is done."""
     for number in itertools.count(2):
         if not left:
             return
         pause = host.settings.pause_before(number, None, host.runtime.chance())
         host.runtime.sleep(min(pause, LONGEST_PAUSE))
-        left = [sign_in for sign_in in left if host.storage.clear(sign_in, host.present, again=True) is not None]
+        left = [sign_in for sign_in in left if host.storage.clear(sign_in, keep, again=True) is not None]
 
 
 class LoginRun:
@@ -108,6 +113,7 @@ class LoginRun:
         unsaved = host.storage.save(tokens, lambda: host.auth.pending == self._sign_in)
         signed_in = SignedIn(session=host.name, sign_in=self._sign_in, at=host.runtime.now(), tokens=tokens)
         accepted = host.conclude(signed_in, self._flight)
+        left: list[str] = []
         if accepted:
             note_storage(host, tokens, unsaved)
             self._flight.land(tokens)
@@ -118,10 +124,12 @@ class LoginRun:
             self._flight.land(tokens)
         else:
             self._flight.land(error=host.gone(self._sign_in))
-            host.storage.clear(self._sign_in)
+            if host.storage.clear(self._sign_in) is not None:
+                left = [self._sign_in]
             self._restore()
             host.drop(tokens)
         host.notify()
+        _keep_removing(host, left, None)
 
     def _restore(self) -> None:
         """Store the pair of who is still signed in: this login may have stored its own in that place."""

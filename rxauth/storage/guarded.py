@@ -49,6 +49,8 @@ class GuardedStorage:
         #: What the storage holds, as far as is known, and the pair that this is, if it is one of ours.
         self._stored: Key | None = None
         self._holds: Tokens | None = None
+        #: What was stored when it could not be removed: another try has to find it.
+        self._unremoved: Key | None = None
         #: The last record that is known to have been stored.
         self._record: Record | None = None
         #: The pair that was given at the start, if another one was resumed in its place.
@@ -244,7 +246,7 @@ class GuardedStorage:
         save failed: else the next start would sign in whoever was there before. `keep` are those that stay.
         """
         with self._turn():
-            stored, ended = self._stored, sign_in
+            stored, ended = self._stored or self._unremoved, sign_in
             if keep is not None and stored is not None and stored[0] not in keep():
                 sign_in = stored[0]
             if stored is not None and stored[0] == sign_in:
@@ -256,7 +258,9 @@ class GuardedStorage:
                 if not again:
                     what = f"{type(error).__name__}{why(error)}"
                     log.error("rxauth: the tokens of a session that is over are still stored: %s", what)
+                self._unremoved = stored
                 return error
+            self._unremoved = None
             return None
 
     def _bury(self, stored: Key, cause: SessionExpired) -> bool:

@@ -8,11 +8,24 @@ from typing import Any
 import pytest
 from raising_kit import Shared, Trap, Trapped, kinds, often, refreshes_go_on
 
-from rxauth import Session
+from rxauth import AuthState, Session, Store, auth_reducer
 from rxauth.errors import NotSignedIn, RefreshRefused, RefreshUnavailable, SessionExpired
 from rxauth.storage import MemoryStorage
+from rxauth.storage.protocol import Key, Record
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair
+
+
+class Slow(Trapped):
+    """One that takes 2 s for each save."""
+
+    def __init__(self, time: VirtualTime, **traps: Trap) -> None:
+        super().__init__(**traps)
+        self._time = time
+
+    def save(self, record: Record, replaces: Key | None = None) -> bool:
+        self._time.sleep(2)
+        return super().save(record, replaces)
 
 
 def at(storage: MemoryStorage, trap: Trap | None = None) -> tuple[VirtualTime, FakeRefresher, Session[Any]]:
@@ -132,6 +145,36 @@ def test_a_login_and_a_logout_end_whatever_the_storage_raises(
     record = kept.load()
     assert record is None or record.tokens is None
     assert clear.sprung == 3
+
+
+def test_a_login_that_came_too_late_is_removed_although_the_storage_failed_at_first() -> None:
+    """The app resets its state while the login stores its pair."""
+    time, clear = VirtualTime(), Trap(SystemExit, 2)
+    kept = Slow(time, clear=clear)
+    store = Store(lambda state, action: AuthState() if action == "reset" else auth_reducer(state, action), AuthState())
+    session = Session(FakeRefresher(time), store=store, select=lambda auth: auth, storage=kept, time=time)
+    login = Caller(session.login())
+    time.advance(1)
+    store.dispatch("reset")
+    time.advance(120)
+    assert (login.ends, session.auth.status) == (1, "signed_out")
+    assert (kept.load(), clear.sprung) == (None, 2)
+
+
+@pytest.mark.parametrize("storage", [Trapped, Shared])
+def test_whoever_was_stored_before_is_removed_although_the_storage_failed_at_first(storage: type[Trapped]) -> None:
+    """The save of the second sign-in failed, so what is stored at its logout is the first one's."""
+    time, save, clear = VirtualTime(), Trap(SystemExit, 0), Trap(SystemExit, 2)
+    kept = storage(save=save, clear=clear)
+    session = Session(FakeRefresher(time), storage=kept, time=time)
+    session.login().run()
+    save.times = 10
+    session.login().run()
+    session.logout().run()
+    time.advance(120)
+    record = kept.load()
+    assert record is None or record.tokens is None
+    assert clear.sprung == 2
 
 
 @kinds

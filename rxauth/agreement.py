@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from rxauth.actions import SessionEnded, SessionEvent, SignedOut
+from rxauth.actions import SessionEnded, SessionEvent, SignedIn, SignedOut
+from rxauth.continuity import Continuity
 from rxauth.errors import MissingSlice, ReducerError, RxAuthError, StoreClosed, as_error
 from rxauth.flight import Flight
 from rxauth.login import sign_out
@@ -44,6 +45,7 @@ class Agreement:
     _login: tuple[str, Flight[Tokens]] | None
     _steps: deque[Callable[[], object]]
     _memory: Memory
+    _continuity: Continuity
     #: Why the state does not say what the session knows, and the sign-out that the app began by a reset.
     _disagreement: RxAuthError | None = None
     _ending: Flight[None] | None = None
@@ -51,7 +53,10 @@ class Agreement:
     @property
     def auth(self) -> AuthState:
         """The session's state now; the last one that there was, while the app's state has no slice for it."""
-        state = self.store.state
+        return self.auth_in(self.store.state)
+
+    def auth_in(self, state: Any) -> AuthState:
+        """The session's state in a state of its store; the last one that there was, where that has no slice for it."""
         try:
             auth = self._select(state)
         except BaseException as error:
@@ -64,13 +69,36 @@ class Agreement:
         """Is this pair the current one? A state that went back to an earlier one does not count."""
         with self._lock:
             auth = self._agree()
-            newest = self._memory.newest if auth is None else auth
+            newest = self._memory.newest if auth is None or self._unpublished is not None else auth
             return newest is not None and (newest.sign_in, newest.generation) == (tokens.sign_in, tokens.generation)
+
+    def is_current(self, tokens: Tokens) -> bool:
+        """Are these what a call gets now? Also while a reducer, or the lack of a slice, keeps them out of the state."""
+        return not self._closed and self.holds(tokens)
+
+    def is_present(self, sign_in: str) -> bool:
+        """Does that sign-in go on? Not when somebody signed out, or in, or the app dropped the session's slice, or the
+        session is closed. What runs under it asks this before each value."""
+        if self._closed:
+            return False
+        try:
+            auth: AuthState | None = self._select(self.store.state)
+        except Exception:
+            auth = None
+        if auth is not None and auth is self._memory.agreed:
+            return self._continuity.counts(sign_in, auth.sign_in)
+        with self._lock:
+            is_there = self._agree() is not None
+            newest = self._memory.newest
+            present = newest.sign_in if newest is not None else ""
+        self._do_steps()
+        return is_there and self._continuity.counts(sign_in, present)
 
     def _commit(self, event: SessionEvent) -> None:
         self._memory.note(event)
-        if isinstance(event, SignedOut | SessionEnded):
-            self._known_fresh = (None, 0.0, 0.0)  # the state may go back to the one of before
+        if isinstance(event, SignedIn | SignedOut | SessionEnded) and event is not self._unpublished:
+            self._unpublished = None  # which was of a sign-in that this one ends
+        self._known_fresh = (None, 0.0, 0.0)  # the state may stay as it is, or go back to the one of before
         self.store.commit(event)
 
     def _agree(self) -> AuthState | None:
@@ -108,7 +136,7 @@ class Agreement:
                 self._steps.append(self.store.notify)
             auth = memory.last = slice_in(lambda: self.store.state, self._select, self.name)
             if memory.holds(auth):  # without the failure of the last refresh, which its reducer does not take
-                return auth
+                return memory.with_trouble(auth)
             kinds = " and ".join(type(event).__name__ for event in events)
             self._disagreement = ReducerError(
                 f"the app's state went back to tokens that are spent, and its reducer does not take {kinds}, with the "
@@ -117,8 +145,8 @@ class Agreement:
         except MissingSlice as missing:
             self._disagreement = missing
         except StoreClosed:
-            self._closed = True
-            return self.auth
+            self._closed = True  # and what its last state holds may be spent
+            return None
         except BaseException as error:
             if not stays(error):
                 raise

@@ -196,7 +196,7 @@ class BearerFlow:
 
         Their waiter may go on long after they came: somebody blocked his loop, and meanwhile the user signed out.
         """
-        if self._session.auth.generation == tokens.generation:
+        if self._session.is_current(tokens):
             self._attach(request, tokens)
             return None
         return self._single(f"{request.method} {request.url.path}", caller=caller, began=tokens.sign_in)

@@ -76,7 +76,7 @@ class _Gated:
         if error is not None:
             self._fail(error)
             return
-        if tokens is not None and tokens.generation != self._session.auth.generation:
+        if tokens is not None and not self._session.is_current(tokens):
             self._enter(tokens.sign_in)  # our loop was busy, and by now the state may be somebody else's
             return
         try:

@@ -22,7 +22,7 @@ from rxauth.actions import (
 )
 from rxauth.errors import RxAuthError
 from rxauth.runtime import Instant
-from rxauth.state import AuthState
+from rxauth.state import AuthState, auth_reducer
 from rxauth.tokens import Tokens
 
 
@@ -114,6 +114,10 @@ class Memory:
         sign_in = newest.sign_in
         return Amends((SigningIn(**about, sign_in=sign_in), SignedIn(**about, sign_in=sign_in, tokens=newest)))
 
+    def with_trouble(self, auth: AuthState) -> AuthState:
+        """This state, as it would be had its reducer taken the failure of the last refresh."""
+        return auth if self._trouble is None else auth_reducer(auth, self._trouble)
+
     def _restored(self, auth: AuthState, at: Instant) -> tuple[SessionEvent, ...]:
         """The failure of the last refresh, where a state of before it says that somebody may post."""
         trouble = self._trouble
@@ -129,7 +133,9 @@ class Memory:
         return SignedOut(**about, sign_in=auth.sign_in)
 
     def _take(self, tokens: Tokens) -> None:
-        self.newest, self._trouble, self._ended = tokens, None, None
+        newest, self.newest, self._ended = self.newest, tokens, None
+        if newest is None or newest.generation != tokens.generation:  # else it is only published again
+            self._trouble = None
         self._highest = max(self._highest, tokens.generation)
 
     def _forget(self) -> None:

@@ -122,10 +122,6 @@ class Outcomes(Agreement, Attended, Generic[S]):
         """Is a refresh or a login under way?"""
         return self._flight is not None or self._login is not None
 
-    def auth_in(self, state: S) -> AuthState:
-        """The session's state in a state of its store."""
-        return self._select(state)
-
     def conclude(self, action: SessionEvent, flight: Flight[Tokens] | None = None) -> bool:
         """Reduce what a flight brought and clear its slot, in one step. False when it came too late to count."""
         self.runtime.yield_point("an outcome is concluded")
@@ -133,13 +129,15 @@ class Outcomes(Agreement, Attended, Generic[S]):
             before = self._agree()
             if before is None and not isinstance(action, RefreshEvent):
                 before = self.auth  # a login mends what the state says of the sign-in before
+            # Whoever overtook or dropped a login, the app's state may have gone back to its middle.
+            is_over = isinstance(action, SignedIn) and (self._login is None or self._login[1] is not flight)
             for_refresh, for_login = self._flight, self._login
             if for_refresh is not None and for_refresh[1] is flight:
                 self._flight = None
             if for_login is not None and for_login[1] is flight:
                 self._login = None
             try:
-                if before is None or not is_current(action, before):
+                if before is None or is_over or not is_current(action, before):
                     # Nobody hears of it: an app would take the end of that sign-in for the end of this. But if it is
                     # only the state that cannot say so now, it is what is so.
                     counts = not self._closed and self._memory.is_about(action)
@@ -151,7 +149,11 @@ class Outcomes(Agreement, Attended, Generic[S]):
                     self._follow(before, action.tokens)
                 self._commit(action)
                 after = self._agree()
-                return isinstance(action, SessionEnded) if after is None else is_about(action, after)
+                if after is not None:
+                    return is_about(action, after)
+                if isinstance(action, SignedIn):
+                    self._unpublished = action  # as if the reducer had failed on it
+                return isinstance(action, SessionEnded)
             except StoreClosed:
                 self._closed = True  # no logout: the tokens are good, and stored where they outlive us
                 return False
@@ -326,8 +328,9 @@ class Outcomes(Agreement, Attended, Generic[S]):
         that is over. It may land; that is dropped."""
         lost: list[tuple[str, Flight[Tokens]]] = []
         with self._lock:
-            auth = self._agree() or self.auth
-            if self._flight is not None and pair_of(self._flight[0]) != pair_of(auth):
+            agreed = self._agree()
+            auth, current = agreed or self.auth, agreed or self._memory.newest
+            if self._flight is not None and (current is None or pair_of(self._flight[0]) != pair_of(current)):
                 lost.append((self._flight[0].sign_in, self._flight[1]))
                 self._flight = None
             if self._login is not None and self._login[0] not in (auth.pending, auth.sign_in):

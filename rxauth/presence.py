@@ -14,7 +14,6 @@ from rxauth.errors import NotSignedIn, RxAuthError, SessionChanged, SessionClose
 from rxauth.single import Leave, stays
 from rxauth.state import AuthState
 from rxauth.store import Store
-from rxauth.tokens import Tokens
 
 T = TypeVar("T")
 
@@ -115,23 +114,8 @@ class Attended:
     def auth(self) -> AuthState:
         raise NotImplementedError
 
-    def counts(self, began: str) -> bool:
-        raise NotImplementedError
-
     def report(self, error: Exception, where: str, action: Any) -> None:
         raise NotImplementedError
-
-    def is_present(self, sign_in: str) -> bool:
-        """Does that sign-in go on? Not when somebody signed out, or in, or the app dropped the session's slice, or the
-        session is closed. What runs under it asks this before each value."""
-        try:
-            return not self._closed and self.counts(sign_in)
-        except Exception:  # what `select` makes of a state without the slice
-            return False
-
-    def is_current(self, tokens: Tokens) -> bool:
-        """Are these the current tokens?"""
-        return self.is_present(tokens.sign_in) and self.auth.generation == tokens.generation
 
     def ending(self, sign_in: str) -> RxAuthError:
         """What is said to an effect that ran under `sign_in`, which is over."""

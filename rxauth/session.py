@@ -262,6 +262,9 @@ class Session(Shown, Closing, Gatekeeper[S]):
             tokens = self._memory.newest or auth.tokens
             self.logouts += 1
             gone = [sign_in for sign_in in (auth.sign_in, auth.pending) if sign_in]
+            if self._login is not None:  # a reducer may lose what follows, and then the login must not count
+                (pending, waiting), self._login = self._login, None
+                self._steps.append(lambda: self._release(waiting, pending))
             if gone:
                 signed_out = SignedOut(session=self.name, sign_in=gone[0], at=self.runtime.now())
                 try:
@@ -406,7 +409,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
             auth = self._select(state)
             return *present(auth), auth.generation
         except Exception:  # the app has dropped the slice: nobody is signed in
-            return "", "", 0
+            return "", "", -1
 
     def _look(self) -> None:
         """The storage says that another process has changed the record."""

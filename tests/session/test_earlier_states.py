@@ -11,13 +11,24 @@ import httpx
 import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer
-from rxauth.actions import RefreshEvent, RefreshFailed, SessionEnded, SignedIn, SignedOut, SigningIn, TokensRefreshed
+from rxauth.actions import (
+    RefreshEvent,
+    RefreshFailed,
+    SessionEnded,
+    SessionEvent,
+    SignedIn,
+    SignedOut,
+    SigningIn,
+    TokensRefreshed,
+)
+from rxauth.api import ApiCall, ApiFailed, Request, api_epic
 from rxauth.errors import (
     MissingSlice,
     NotSignedIn,
     ReducerError,
     RefreshRefused,
     RefreshUnavailable,
+    SessionClosed,
     SessionExpired,
 )
 from rxauth.storage import Record
@@ -42,6 +53,12 @@ class Put:
 @dataclass(frozen=True)
 class Note:
     pass
+
+
+@dataclass(frozen=True)
+class Me(ApiCall[Any]):
+    def request(self, state: Any) -> Request:
+        return Request.get("https://api.example.com/me")
 
 
 def reduce(app: App, action: Any) -> App:
@@ -591,3 +608,134 @@ def test_a_later_session_in_the_slice_knows_what_it_found() -> None:
     world.put(before)
     assert later.fresh().run().access == "access-1"
     assert world.server.posts == 1
+
+
+# -- what the simulation has found -------------------------------------------------------------------------------------
+
+
+def test_an_undo_to_the_middle_of_its_login_does_not_forget_that_the_pair_is_in_doubt() -> None:
+    world = World()
+    login = world.session.login(username="bob")
+    world.time.advance(0.1)
+    middle = world.store.state
+    login.run()
+    world.time.advance(300)
+    world.server.script = [httpx.ReadError("reset")]
+    with pytest.raises(RefreshUnavailable):
+        world.session.fresh().run()
+    world.put(middle)
+    with pytest.raises(RefreshUnavailable):
+        world.session.fresh().run()
+    assert (world.server.posts, world.session.auth.in_doubt) == (1, True)
+
+
+def test_a_login_that_was_ended_by_a_logout_does_not_count_after_an_undo_to_its_middle() -> None:
+    world = World()
+    login = Caller(world.session.login(username="bob"))
+    world.time.advance(0.1)
+    middle = world.store.state
+    world.session.logout()
+    world.put(middle)
+    world.time.advance(5)
+    assert isinstance(login.error, NotSignedIn)
+    with pytest.raises(NotSignedIn):
+        world.session.fresh().run()
+    assert world.shelf.record is None
+
+
+class Losing:
+    """A reducer that loses the session's events as long as `loses` is true."""
+
+    def __init__(self) -> None:
+        self.loses = False
+
+    def __call__(self, app: App, action: Any) -> App:
+        return app if self.loses and isinstance(action, SessionEvent) else reduce(app, action)
+
+
+def test_a_store_that_is_closed_with_a_spent_pair_in_its_state_has_nothing_posted() -> None:
+    reducer = Losing()
+    world = World(reducer)
+    reducer.loses = True
+    with pytest.raises(ReducerError):
+        world.session.fresh().run()
+    world.store.close()
+    with pytest.raises(SessionClosed):
+        world.session.fresh().run()
+    assert world.server.posted == ["refresh-0"]
+
+
+def test_a_reducer_that_loses_the_failure_of_a_refresh_has_nothing_posted_again_in_its_cool_down() -> None:
+    reducer = Losing()
+    world = World(reducer)
+    world.server.script = [httpx.ReadError("reset")]
+    reducer.loses = True
+    for _ in range(5):
+        with pytest.raises(RefreshUnavailable):
+            world.session.fresh().run()
+    assert world.server.posts == 1
+
+
+def test_a_reducer_that_loses_a_logout_lets_no_login_revive_it() -> None:
+    reducer = Losing()
+    world = World(reducer)
+    login = Caller(world.session.login(username="bob"))
+    world.time.advance(0.1)
+    reducer.loses = True
+    world.session.logout()
+    world.time.advance(5)
+    reducer.loses = False
+    assert isinstance(login.error, NotSignedIn | ReducerError)
+    with pytest.raises(NotSignedIn):
+        world.session.fresh().run()
+
+
+def test_a_refresh_is_not_begun_again_while_a_reducer_loses_events_and_the_state_goes_back() -> None:
+    reducer = Losing()
+    world = World(reducer, tokens=lambda time: pair(time, 300))
+    login = world.session.login(username="bob")
+    world.time.advance(0.1)
+    middle = world.store.state
+    login.run()
+    world.time.advance(300)
+    first = Caller(world.session.fresh())
+    world.time.advance(0.1)
+    reducer.loses = True
+    world.put(middle)
+    reducer.loses = False
+    second = Caller(world.session.fresh())
+    world.time.advance(1)
+    assert (first.access, second.access, world.server.posts) == ("access-1", "access-1", 1)
+
+
+def test_a_login_without_the_slice_is_kept_until_it_is_there_again() -> None:
+    world = World(tokens=lambda time: pair(time, 300))
+    login = Caller(world.session.login(username="bob"))
+    world.time.advance(0.1)
+    before = world.store.state
+    world.put(replace(before, auth=None))
+    world.time.advance(5)
+    world.put(before)
+    assert login.access == "access-login-1"
+    assert world.session.fresh().run().access == "access-login-1"
+    assert world.shelf.refresh == "refresh-login-1"
+
+
+def test_a_slice_that_is_dropped_and_comes_back_empty_ends_the_sign_in_in_the_storage() -> None:
+    world = World()
+    world.refreshed()
+    world.put(App(auth=None))
+    world.put(App())
+    world.time.advance(1)
+    assert world.shelf.record is None
+
+
+def test_a_call_that_is_dispatched_without_the_slice_is_answered() -> None:
+    world = World(tokens=lambda time: pair(time, 300))
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={})))
+    world.store.add_epic(api_epic(client, world.session))
+    world.put(App(auth=None))
+    world.store.dispatch(Me())
+    world.time.advance(1)
+    (failed,) = world.seen(ApiFailed)
+    assert isinstance(failed.error, MissingSlice)

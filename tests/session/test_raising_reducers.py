@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
+import reactivex
 from raising_kit import Panic, Shared, Trap, Trapped, kinds, often, refreshes_go_on
+from reactivex.subject import Subject
 
-from rxauth import AuthState, Session, Store, Tokens, auth_reducer
+from rxauth import AuthState, BearerAuth, Session, Store, Tokens, auth_reducer
 from rxauth.actions import (
     RefreshFailed,
     RefreshStarted,
@@ -36,8 +39,33 @@ def trapped(
     store = Store(reducer, AuthState(), report=lambda error, where, action: reported.append(error))
     refresher = FakeRefresher(time)
     tokens = stale(time) if signed_in else None
-    session = Session(refresher, store=store, select=lambda auth: auth, tokens=tokens, storage=storage, time=time)
+    session = Session(
+        refresher,
+        store=store,
+        select=lambda auth: auth,
+        tokens=tokens,
+        storage=storage,
+        time=time,
+        origins=["https://api.example.com"],
+    )
     return time, refresher, session, reported
+
+
+def test_requests_and_effects_go_with_the_new_tokens_while_a_reducer_stands_in_their_way() -> None:
+    """They asked for other ones again and again, because the state did not hold these."""
+    _, _, session, _ = trapped(Trap(LookupError, 10**6, lambda action: isinstance(action, TokensRefreshed)))
+    sent: list[Any] = []
+    transport = httpx.MockTransport(
+        lambda request: sent.append(request.headers["Authorization"]) or httpx.Response(200)
+    )
+    with httpx.Client(transport=transport, auth=BearerAuth(session), trust_env=False) as client:
+        client.get("https://api.example.com/me")
+    effects: Subject[int] = Subject()
+    gate = session.gate(lambda item, tokens: reactivex.just((item, tokens.access)))
+    effects.pipe(gate).subscribe(sent.append)
+    effects.on_next(1)
+    assert sent == ["Bearer access-1", (1, "access-1")]
+    assert session.store.dispatch(session.gated(lambda dispatch, get_state: "ran")).run() == "ran"
 
 
 @kinds

@@ -80,7 +80,7 @@ class Caller:
         if self.waits:
             self._wrong("was never answered")
             return
-        if self._world.blocked_loops:
+        if self._world.blocked_loops or self._history.was_broken:
             return  # a loop that somebody blocks tells nobody anything
         if self._began not in (self._auth.sign_in, self._auth.pending):
             return  # over before it asked
@@ -90,13 +90,15 @@ class Caller:
 
     def _judge_tokens(self, tokens: Tokens) -> None:
         history = self._history
+        if history.was_broken and tokens.generation not in history.generations:
+            return  # a pair that the reducer did not let into the state is given to calls all the same
         if self._began is not None and tokens.sign_in != self._began:
             self._wrong("got another user's tokens")
         if tokens.sign_in not in history.sign_ins(self._auth, self._since):
             self._wrong("got the tokens of a sign-in that was over when it asked")
         if tokens.generation not in history.generations:
             self._wrong("got tokens before they were published")
-        stored = self._world.storage.load()
+        stored = self._world.storage.holds
         overtaken = stored is None or stored.sign_in != tokens.sign_in  # by a login that is, or was, about to be told
         if tokens.refresh not in self._world.storage.tried and not overtaken:
             self._wrong("got tokens before they were stored")

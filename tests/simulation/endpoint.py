@@ -10,6 +10,7 @@ import httpx
 from rxauth import Tokens
 from rxauth.errors import RefreshRefused, RefreshUnavailable
 from tests.simulation.clock import Interleaving
+from tests.simulation.raising import anything
 from tests.simulation.shelf import Handle
 
 LIFE = 60.0
@@ -99,7 +100,7 @@ class Wire:
         server.spent[token] = server.current[user]
         if kind == "lost":
             server.lost.add(token)
-            raise httpx.ReadError("reset")
+            raise httpx.ReadError("reset") if server.dice.random() < 0.5 else anything(server.dice)
         if kind == "late":
             late = server.dice.choice((31.0, 60.0, 100.0))
             if late > 90.0:  # nobody has to wait for that long

@@ -17,6 +17,7 @@ from rxauth.state import is_cooling
 from rxauth.storage import Key, MemoryStorage, Record
 from tests.simulation.clock import Interleaving
 from tests.simulation.history import History
+from tests.simulation.raising import anything
 
 LIFE = 60.0
 FAULTS = ("503", "unreachable", "lost", "late", "refused", "odd", "stale", "crash")
@@ -26,22 +27,50 @@ URL = "https://api.example.com"
 class Storage(MemoryStorage):
     """A storage that fails, or is slow, now and then. `tried` are the refresh tokens that it was given."""
 
+    #: What was stored at the start could not be read.
+    unread = False
+
     def __init__(self, time: Interleaving, dice: random.Random) -> None:
         super().__init__()
         self._time, self._dice = time, dice
         self.faults = True
         self.tried: set[str | None] = set()
         self.failed: set[str | None] = set()
+        #: The sign-ins that could not be removed.
+        self.unremoved: set[str] = set()
 
     def save(self, record: Record, replaces: Key | None = None) -> bool:
         self._time.sleep(self._dice.choice((0.0, 0.0, 0.5)))
         refresh = record.tokens.refresh
         self.tried.add(refresh)
         self.failed.discard(refresh)
-        if self.faults and self._dice.random() < 0.1:
+        if self._fails(0.1):
             self.failed.add(refresh)
-            raise OSError("disk full")
+            raise self._error("disk full")
         return super().save(record, replaces)
+
+    def load(self) -> Record | None:
+        if self._fails(0.05):
+            self.unread = True
+            raise self._error("no such device")
+        return super().load()
+
+    def clear(self, sign_in: str) -> None:
+        if self._fails(0.1):
+            self.unremoved.add(sign_in)
+            raise self._error("read-only")
+        super().clear(sign_in)
+
+    @property
+    def holds(self) -> Record | None:
+        """What is stored, for who judges it."""
+        return super().load()
+
+    def _fails(self, often: float) -> bool:
+        return self.faults and self._dice.random() < often
+
+    def _error(self, why: str) -> BaseException:
+        return OSError(why) if self._dice.random() < 0.5 else anything(self._dice)
 
 
 @dataclass
@@ -74,7 +103,7 @@ class Server:
     def login(self, user: str) -> dict[str, Any]:
         self.time.sleep(self.dice.choice((0.0, 0.1, 2.0)))
         if self.faults and self.dice.random() < 0.2:
-            raise RefreshUnavailable("503")
+            raise RefreshUnavailable("503") if self.dice.random() < 0.5 else anything(self.dice)
         self.number += 1
         family = f"{user}{self.number}"
         self.logins.add(family)
@@ -82,6 +111,8 @@ class Server:
 
     def logout(self, tokens: Tokens) -> None:
         self.time.sleep(self.dice.choice((0.0, 1.0)))
+        if self.faults and self.dice.random() < 0.1:
+            raise anything(self.dice)
         self.dead.add(family_of(tokens))
 
     def __call__(self, tokens: Tokens) -> Any:
@@ -109,7 +140,7 @@ class Server:
             self.wrong.append("a post during the cool-down")
         if self.history.left.get(tokens.sign_in, now) < now:
             self.wrong.append("the refresh token of who left was posted")
-        stored = self.storage.load()
+        stored = self.storage.holds
         if not self.storage.faults and (stored is None or stored.tokens.refresh != token):
             self.wrong.append("what is stored was not brought up to date before a post")
 
@@ -133,7 +164,7 @@ class Server:
         if kind == "lost":
             raise httpx.ReadError("reset")
         if kind == "crash":
-            raise KeyError("a fault of the app's own") if token.endswith("1") else SystemExit("what is no Exception")
+            raise anything(self.dice)
         if kind == "odd":
             return {"no": "tokens"}
         if kind == "late":
@@ -171,6 +202,8 @@ class Api:
                 self._wrong("a call was sent without a token")
             return
         owner = self.history.owners.get(header.removeprefix("Bearer "))
+        if owner is None and self.history.was_broken:
+            return
         if owner is None:
             self._wrong("a token was sent before it was published")
             return

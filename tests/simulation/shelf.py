@@ -10,6 +10,7 @@ from dataclasses import replace
 from rxauth.errors import SectionLost
 from rxauth.storage import Key, Record
 from tests.simulation.clock import Interleaving
+from tests.simulation.raising import anything
 
 #: What becomes of a call when the storage is not well: it fails, or fails with its work done, or takes so many seconds.
 FAULTS: tuple[str | float, ...] = ("fails", "fails", "is lost", 2.5, 7.0)
@@ -162,11 +163,14 @@ class Handle:
         down = shelf.time.now().mono < shelf.down_until
         fault = dice.choice(FAULTS) if down or dice.random() < shelf.faults else ""
         if fault == "fails":
-            raise OSError("no route to the storage")
+            raise self._error("no route to the storage")
         if isinstance(fault, float):
             shelf.time.sleep(fault)
         self.live()
         yield
         self.live()
         if fault == "is lost":
-            raise OSError("the storage did not say what it did")
+            raise self._error("the storage did not say what it did")
+
+    def _error(self, why: str) -> BaseException:
+        return OSError(why) if self._shelf.dice.random() < 0.7 else anything(self._shelf.dice)

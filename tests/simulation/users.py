@@ -6,10 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rxauth import AuthState
 from rxauth.actions import Login, Logout, Refresh
-from rxauth.errors import RxAuthError, SessionClosed, StoreClosed
+from rxauth.errors import MissingSlice, RxAuthError, SessionClosed, StoreClosed
 from tests.simulation import callers, effects, tasks
-from tests.simulation.history import App, Reset
+from tests.simulation.history import App, Break, Mend, Reset, Undo
 from tests.simulation.server import LIFE
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ def sign_in(world: World, tokens: Any) -> None:
 def switch(world: World) -> None:
     """Another user takes over."""
     sign_in(world, world.server.issue(f"bob{world.server.number}x"))
+
+
+def rush(world: World) -> None:
+    """Calls are dispatched while another user takes over."""
+    for act in (effects.dispatch, switch, effects.dispatch):
+        world.time.spawn(lambda act=act: act(world), act.__name__)  # type: ignore[misc]
 
 
 def login(world: World) -> None:
@@ -54,6 +61,25 @@ def reset(world: World) -> None:
     if isinstance(world.store.state, App):
         with suppress(StoreClosed):
             world.store.dispatch(Reset())
+
+
+def undo(world: World) -> None:
+    """The app goes back to a state that it had."""
+    if world.history.kept and not world.blocked_loops:
+        with suppress(StoreClosed):
+            world.store.dispatch(Undo(world.dice.choice(world.history.kept)))
+
+
+def lose(world: World) -> None:
+    """For a while the app's reducer loses the session's events, or its slice, or fails on them."""
+    history = world.history
+    if not history.kept or history.was_broken or world.dice.random() < 0.5 or world.blocked_loops:
+        return
+    before = history.kept[-1].auth
+    with suppress(StoreClosed):
+        world.store.dispatch(Break(world.dice.choice(("events", "slice", "fails"))))
+        world.time.sleep(world.dice.choice((0.0, 0.1, 2.0, LIFE + 1)))
+        world.store.dispatch(Mend(world.dice.choice((AuthState(), before, history.kept[-1].auth))))
 
 
 def end(world: World) -> None:
@@ -90,6 +116,10 @@ def _watch(world: World, begin: Callable[[], Any]) -> None:
         result = begin()
     except (SessionClosed, StoreClosed):
         return
+    except (MissingSlice, LookupError):  # of a reducer that is broken
+        if not world.history.was_broken:
+            raise
+        return
     outcomes = world.outcomes.results
     number = world.outcomes.next(outcomes)
     world.time.sleep(world.dice.choice((0.0, 0.0, 0.1, 3.0)))
@@ -119,10 +149,14 @@ ACTORS: tuple[Callable[[World], None], ...] = (
     callers.crowd,
     logout,
     switch,
+    rush,
     login,
     command,
     jump,
     reset,
+    undo,
+    undo,
+    lose,
 )
 
 ASYNC_ACTORS: tuple[Callable[[World], None], ...] = (*(tasks.begin,) * 12, tasks.everybody_leaves)

@@ -157,7 +157,7 @@ class SharedRefreshRun(RefreshRun):
         tokens = self._new(answer)
         unsaved = self._store(tokens, self._spent, self._flight)
         self._publish(tokens, unsaved)
-        if unsaved is not None:
+        if unsaved is not None or self._to_save(tokens) is not None:
             self._keep_trying(tokens)
 
     def _store(self, tokens: Tokens, current: Tokens, flight: Flight[Tokens] | None) -> Exception | None:
@@ -171,14 +171,18 @@ class SharedRefreshRun(RefreshRun):
                 unsaved = host.storage.save(tokens, wanted)
                 if unsaved is not None or not wanted() or not host.storage.is_behind(tokens):
                     return unsaved
-                if take(host, host.storage.news(tokens), current, flight):
+                news = host.storage.news(tokens)
+                if news.kind == "other" and news.record is not None:
+                    host.storage.note_spent(self._spent, news.record)
+                if take(host, news, current, flight):
                     break
         except Exception as error:
             return error
         return None
 
     def _keep_trying(self, tokens: Tokens) -> None:
-        """Save the pair before the others may enter: they would find the one that is spent. Everybody here has it.
+        """Save the pair, or that of a login that came after it, before the others may enter: they would find the one
+        that is spent. Everybody here has it.
 
         There is no end to it but that the section is lost: a lease has run out, and somebody else is in.
         """
@@ -187,11 +191,18 @@ class SharedRefreshRun(RefreshRun):
             for number in itertools.count(2):
                 pause = host.settings.pause_before(number, None, runtime.chance())
                 runtime.sleep(min(pause, LONGEST_PAUSE))
-                unsaved = self._store(tokens, tokens, None)
+                current = self._to_save(tokens)
+                unsaved = self._store(current, current, None) if current is not None else None
                 if unsaved is None or isinstance(unsaved, SectionLost):
                     break
-        note_storage(host, tokens, unsaved)
+        note_storage(host, current or tokens, unsaved)
         host.notify()
+
+    def _to_save(self, tokens: Tokens) -> Tokens | None:
+        """The pair that has to be stored in the place of the spent one: this, or that of a login that came after it."""
+        host = self._host
+        current = tokens if host.holds(tokens) else host.auth.tokens
+        return current if current is not None and host.storage.is_behind(current) else None
 
     def _fail(self, failure: Failure) -> None:
         host, spent = self._host, self._spent

@@ -7,18 +7,21 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from typing import Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from rxauth.errors import SessionExpired, StorageError
 from rxauth.frames import own_frames
 from rxauth.runtime import Latch, Pending, Runtime
-from rxauth.storage.lineage import following, given_again, knows
+from rxauth.storage.lineage import brings_back, following, given_again, knows, remembering
 from rxauth.storage.memory import MemoryStorage
 from rxauth.storage.owner import account_of, check_endpoint
 from rxauth.storage.protocol import Key, Record, SharedStorage, TokenStorage, WatchedStorage
 from rxauth.tokens import Tokens
 
 T = TypeVar("T")
+
+#: How often a new sign-in looks again what it takes the place of, while others store their pairs.
+_OVERTAKEN: Final = 3
 
 log = logging.getLogger("rxauth")
 
@@ -122,7 +125,7 @@ class GuardedStorage:
         """What others have done since this pair was stored. Raises what the storage raises."""
         with self._turn():
             record = self._load()
-            if record is None:
+            if record is None or self._brings_back(record):
                 self._stored = self._holds = None
                 return News("absent")
             known = self._numbers.get(tokens.sign_in, 0)
@@ -213,13 +216,12 @@ class GuardedStorage:
         if not wanted() or self._is_overtaken(tokens):
             return None
         generation = self._numbers.get(sign_in, 0) + (not _is_ours(self._last_numbered, tokens))
+        new = Record(sign_in, generation, tokens, account_of(tokens), self._endpoint, spending)
         try:
             if replaces is None and (self._endpoint or self.is_exclusive):
-                found = self._load()  # what it would take the place of may not be ours to remove
-                self._found.setdefault(sign_in, found.sign_in if found is not None else "")
-            new = Record(sign_in, generation, tokens, account_of(tokens), self._endpoint, spending)
-            record = given_again(following(new, self._record), self._given)
-            stored = self._ordered(lambda: self._storage.save(record, replaces))
+                record, stored = self._replace(new, wanted)
+            else:
+                record, stored = self._write(new, replaces)
         except Exception as error:
             if not self._is_failing:  # the tries that follow say nothing new
                 log.warning("rxauth: the tokens could not be saved: %s%s", type(error).__name__, why(error))
@@ -228,7 +230,36 @@ class GuardedStorage:
         self._is_failing = False
         if stored:
             self.adopt(tokens, record)
+        elif _is_ours(self._holds, tokens):
+            self._holds = None  # somebody has stored another one since it was read
         return None
+
+    def _replace(self, new: Record, wanted: Callable[[], bool]) -> tuple[Record, bool]:
+        """Store the record in the place of whatever there is, which is read first: it may not be ours to remove, and a
+        refresh of it that lands between the two has spent a pair that the new record has to remember."""
+        for _ in range(_OVERTAKEN):
+            found = self._load()
+            self._found.setdefault(new.sign_in, found.sign_in if found is not None else "")
+            if not wanted():
+                return new, False
+            if not self.is_exclusive or found is None or found.tokens is None:
+                break
+            record, stored = self._write(new, found.key)
+            if stored:
+                return record, True
+        return self._write(new, None)
+
+    def _write(self, new: Record, replaces: Key | None) -> tuple[Record, bool]:
+        record = given_again(following(new, self._record), self._given)
+        return record, self._ordered(lambda: self._storage.save(record, replaces))
+
+    def note_spent(self, spent: Tokens, stored: Record) -> None:
+        """Somebody signed in while this pair was being spent, and could not know it: have that record remember it. The
+        caller is in the section. Raises what the storage raises."""
+        with self._turn():
+            record = remembering(stored, spent)
+            if record != stored and self._ordered(lambda: self._storage.save(record, stored.key)):
+                self._record = record
 
     def clear(
         self,
@@ -297,9 +328,13 @@ class GuardedStorage:
 
     def _load(self) -> Record | None:
         record = check_endpoint(self._ordered(self._storage.load), self._endpoint)
-        if record is not None:
+        if record is not None and not self._brings_back(record):
             self._record = record
         return record
+
+    def _brings_back(self, record: Record) -> bool:
+        """Was the storage emptied, and begun anew with a pair that ours came from? Only who has ours knows it."""
+        return self._record is not None and brings_back(record, self._record)
 
     def _ordered(self, work: Callable[[], T]) -> T:
         """A call whose time limit has run out still goes on, and may land on top of what comes after it: that waits."""

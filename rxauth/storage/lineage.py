@@ -41,6 +41,20 @@ def is_of_another_account(record: Record, tokens: Tokens) -> bool:
     return not began_with(record, tokens) and "" not in (account, record.account) and account != record.account
 
 
+def brings_back(record: Record, ours: Record) -> bool:
+    """Is this another sign-in, with a pair that is spent, and that ours came from? It began in a storage that has lost
+    ours."""
+    if record.tokens is None or ours.tokens is None or record.sign_in == ours.sign_in or knows(record, ours.tokens):
+        return False
+    name = fingerprint(record.tokens)
+    return name in ours.recent and name != _current(ours)
+
+
+def remembering(record: Record, spent: Tokens) -> Record:
+    """The record, which remembers that this pair was spent, too."""
+    return record if knows(record, spent) else replace(record, recent=_behind(fingerprint(spent), record.recent))
+
+
 def following(record: Record, before: Record | None) -> Record:
     """The record, which takes the place of `before`, with what that one remembers."""
     assert record.tokens is not None
@@ -69,6 +83,10 @@ def _current(record: Record) -> str:
 
 def _in_front(name: str, names: tuple[str, ...]) -> tuple[str, ...]:
     return ((name, *_without(name, names)) if name else names)[:_REMEMBERED]
+
+
+def _behind(name: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*names[:1], name, *names[1:])[:_REMEMBERED]
 
 
 def _without(name: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
-from rxauth.demo.backend import BackendError
+from rxauth.demo import BackendError
 from rxauth.demo.fleet_storage import place
 from rxauth.storage import Key, MemoryStorage, Record, SharedStorage, TokenStorage
 from rxauth.storage.file import FileStorage

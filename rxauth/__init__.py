@@ -11,10 +11,10 @@ from rxauth.bearer import BearerAuth
 from rxauth.epics import combine_epics
 from rxauth.errors import NotSignedIn, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.flight import share_replayed
+from rxauth.redaction.display import show_with
 from rxauth.reducers import combine_reducers
 from rxauth.refreshers import oauth2, simplejwt
 from rxauth.session import Session
-from rxauth.shown import show_with
 from rxauth.state import AuthState, auth_reducer
 from rxauth.store import Store
 from rxauth.tokens import Tokens

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast, get_args
 
 from rxauth.errors import InvalidCall
-from rxauth.shown import Shown
+from rxauth.redaction.display import Shown
 
 R_co = TypeVar("R_co", covariant=True)
 

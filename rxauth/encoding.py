@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from rxauth.errors import InvalidRecording
-from rxauth.redaction import Opaque
+from rxauth.redactor import Opaque
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

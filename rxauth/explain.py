@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
+from rxauth.redaction.text import without_secrets
 from rxauth.runtime import Instant
-from rxauth.secret_texts import without_secrets
 from rxauth.state import AuthState, is_access_expired
 
 

@@ -19,10 +19,10 @@ from rxauth.closing import Closing
 from rxauth.encoding import decode, encode
 from rxauth.errors import InvalidRecording
 from rxauth.eventlog import Event, EventLog
-from rxauth.redaction import Redactor
+from rxauth.redaction.display import Shown
+from rxauth.redactor import Redactor
 from rxauth.reducers import Reducer
 from rxauth.runtime import Runtime
-from rxauth.shown import Shown
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -38,7 +38,7 @@ NOTED = 3
 class Recording(Shown, Closing):
     """The last `limit` events, in order, and the store's state before the first one of all.
 
-    Tokens, passwords and whatever else is secret were replaced before they came in: see `rxauth.redaction.Redactor`.
+    Tokens, passwords and whatever else is secret were replaced before they came in: see `rxauth.redactor.Redactor`.
     `dropped` says how many events, the oldest, are not there any more. Safe to read from any thread while it records.
     """
 

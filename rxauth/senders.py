@@ -21,8 +21,8 @@ from rxauth.errors import (
     RxAuthError,
 )
 from rxauth.flight import Anywhere
-from rxauth.frames import own_frames, without_frames
 from rxauth.marks import EXTENSION, Began
+from rxauth.redaction.tracebacks import own_frames, without_frames
 from rxauth.refreshers.answers import httpx_kinds
 from rxauth.runtime import Latch
 from rxauth.session import Session

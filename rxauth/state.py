@@ -31,8 +31,8 @@ from rxauth.errors import (
     RxAuthError,
     SessionExpired,
 )
+from rxauth.redaction.display import Shown
 from rxauth.runtime import Instant
-from rxauth.shown import Shown
 from rxauth.tokens import Tokens
 
 Status = Literal["signed_out", "signing_in", "signed_in", "refreshing", "degraded"]

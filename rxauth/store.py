@@ -20,9 +20,9 @@ from rxauth.drain import LONGEST_CHAIN, step
 from rxauth.epics import Epic, Start, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes, as_error
 from rxauth.reads import reads
+from rxauth.redaction.display import Shown
 from rxauth.reducers import Reducer
 from rxauth.runtime import running_loop
-from rxauth.shown import Shown
 from rxauth.single import stays
 from rxauth.streams import (
     ActionListener,

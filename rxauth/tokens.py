@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 from collections.abc import Mapping
@@ -13,10 +12,11 @@ from typing import Any, Literal, Self, get_args
 import jwt
 
 from rxauth.errors import InvalidTokens, UnsendableTokens
-from rxauth.frames import concealed
 from rxauth.names import ACCESS_TOKEN, REFRESH_TOKEN, SIMPLEJWT_ACCESS, SIMPLEJWT_REFRESH
+from rxauth.redaction.display import Shown
+from rxauth.redaction.names import fingerprint
+from rxauth.redaction.tracebacks import concealed
 from rxauth.runtime import Instant, current_runtime
-from rxauth.shown import Shown
 
 Expiry = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "jwt"]
 
@@ -211,11 +211,6 @@ class Tokens(Shown):
 
 # Its arguments are the tokens, and a dataclass writes its constructor itself.
 Tokens.__init__ = concealed(Tokens.__init__)  # type: ignore[method-assign]
-
-
-def fingerprint(secret: str) -> str:
-    """A short name for a secret: the same for the same secret, and of no use to anybody else."""
-    return "#" + hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
 def read_claims(token: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rxauth.notebook.marble_labels import wrapped
 from rxauth.notebook.marbles import marbles
 from rxauth.notebook.words import clock, shorten, until
 from rxauth.recording import Recording
-from rxauth.redaction import Redactor
+from rxauth.redactor import Redactor
 from rxauth.runtime import Instant, Runtime
 from rxauth.session import Session
 from rxauth.slices import sessions_in

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from rxauth.notebook.words import clock, shorten
-from rxauth.redaction import Opaque
+from rxauth.redactor import Opaque
 from rxauth.runtime import Instant
 
 #: More lines than this are not shown, deeper structures are cut to their text, and so are longer ones.

@@ -18,7 +18,7 @@ from rxauth.notebook.kinds import kind_of, last_bursts
 from rxauth.notebook.live import Live, panel
 from rxauth.notebook.words import clock, shorten
 from rxauth.recording import Recording
-from rxauth.redaction import Redactor
+from rxauth.redactor import Redactor
 from rxauth.session import Session
 from rxauth.store import Store, log
 

@@ -11,8 +11,8 @@ from typing import Any
 from rxauth.calls import AdHocCall
 from rxauth.encoding import Unknown
 from rxauth.notebook.words import shorten, span
-from rxauth.redaction import Opaque
-from rxauth.secret_texts import without_secrets
+from rxauth.redaction.text import without_secrets
+from rxauth.redactor import Opaque
 from rxauth.state import AuthState
 from rxauth.tokens import Tokens
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rxauth.explain import next_step
 from rxauth.notebook.folding import Tally
 from rxauth.notebook.words import clock, shorten, span
-from rxauth.redaction import Redactor
+from rxauth.redactor import Redactor
 from rxauth.runtime import Instant
 from rxauth.state import AuthState, Windows, decide
 

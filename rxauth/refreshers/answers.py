@@ -19,7 +19,7 @@ from rxauth.errors import (
     SessionExpired,
     UnsendableTokens,
 )
-from rxauth.frames import chain, own_frames, without_frames
+from rxauth.redaction.tracebacks import chain, own_frames, without_frames
 from rxauth.refreshers.advice import OF_A_CALLABLE, OF_A_LOGIN, Advice
 from rxauth.refreshers.codes import CLIENT_CODES, FINAL_CODES, passes
 from rxauth.refreshers.complaints import complaint

@@ -8,9 +8,9 @@ from urllib.parse import quote_plus
 import httpx
 
 from rxauth.errors import OriginNotAllowed
-from rxauth.frames import concealed
 from rxauth.names import CLIENT_ID, CLIENT_SECRET, GRANT_TYPE, REFRESH_TOKEN, SCOPE, TOKEN, TOKEN_TYPE_HINT
 from rxauth.origins import is_safe, parse_origin, show
+from rxauth.redaction.tracebacks import concealed
 from rxauth.refreshers.advice import built_in
 from rxauth.refreshers.checks import as_url, check_texts
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options

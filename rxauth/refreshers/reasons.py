@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from rxauth.frames import chain
-from rxauth.secret_texts import without_secrets
+from rxauth.redaction.text import without_secrets
+from rxauth.redaction.tracebacks import chain
 
 #: A longer address is cut in a message.
 _LONGEST = 120

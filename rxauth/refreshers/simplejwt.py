@@ -6,8 +6,8 @@ from typing import Any, Unpack
 
 import httpx
 
-from rxauth.frames import concealed
 from rxauth.names import SIMPLEJWT_REFRESH
+from rxauth.redaction.tracebacks import concealed
 from rxauth.refreshers.advice import built_in
 from rxauth.refreshers.checks import as_url, check_texts
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options

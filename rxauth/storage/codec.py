@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from rxauth.errors import InvalidRecord, InvalidTokens
-from rxauth.frames import concealed
+from rxauth.redaction.tracebacks import concealed
 from rxauth.storage.protocol import Record
 from rxauth.tokens import Tokens
 

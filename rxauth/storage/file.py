@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from rxauth.errors import UnsafeStorage
-from rxauth.frames import concealed
+from rxauth.redaction.tracebacks import concealed
 from rxauth.storage import codec
 from rxauth.storage.protocol import Key, Record, may_replace, tombstone
 

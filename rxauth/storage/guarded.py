@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from rxauth.errors import SessionExpired, StorageError
-from rxauth.frames import own_frames
+from rxauth.redaction.tracebacks import own_frames
 from rxauth.runtime import Latch, Pending, Runtime
 from rxauth.storage.lineage import brings_back, following, given_again, knows, remembering
 from rxauth.storage.memory import MemoryStorage

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rxauth.errors import StorageError, UnsafeStorage
-from rxauth.frames import concealed
+from rxauth.redaction.tracebacks import concealed
 from rxauth.storage import codec
 from rxauth.storage.protocol import Key, Record, may_replace, tombstone
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from rxauth.errors import InvalidRecord, SectionLost
-from rxauth.frames import concealed
+from rxauth.redaction.tracebacks import concealed
 from rxauth.storage import codec
 from rxauth.storage.protocol import Key, Record, may_replace, tombstone
 from rxauth.storage.redis_clock import ServerClock

@@ -14,7 +14,7 @@ from rxauth import ApiSucceeded, AuthState, Request, Session, Store
 from rxauth import api_epic, auth_reducer, call, combine_reducers, simplejwt
 from rxauth.actions import Refresh
 from rxauth.notebook.inspector import inspect
-from rxauth.notebook.live import live
+from rxauth.notebook import live
 from rxauth.testing import TokenServer
 
 @dataclass(frozen=True)

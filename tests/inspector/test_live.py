@@ -15,9 +15,9 @@ import pytest
 from events_kit import REDUCER, Add, App, Stage, on_a_loop
 
 from rxauth import AuthState, Session, Store, auth_reducer, combine_reducers
-from rxauth.notebook import cells
+from rxauth.notebook import cells, live
 from rxauth.notebook.feed import Feed
-from rxauth.notebook.live import Live, live
+from rxauth.notebook.live import Live
 from rxauth.recorder import record
 from rxauth.testing import faults
 

@@ -18,7 +18,7 @@ from rxauth.encoding import Unknown
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired
 from rxauth.notebook import marbles
 from rxauth.notebook.marble_labels import columns
-from rxauth.redaction import Opaque
+from rxauth.redactor import Opaque
 from rxauth.runtime import Instant
 from rxauth.trace import Completed, Disposed, Emitted, ErrorReported, Failed, Subscribed
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rxauth import Session
-from rxauth.storage import MemoryStorage
-from rxauth.storage.protocol import Key, Record, tombstone
+from rxauth.storage import Key, MemoryStorage, Record
+from rxauth.storage.protocol import tombstone
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher
 

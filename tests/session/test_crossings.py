@@ -27,8 +27,7 @@ from rxauth.errors import (
     StoreClosed,
 )
 from rxauth.reducers import combine_reducers
-from rxauth.storage import MemoryStorage
-from rxauth.storage.protocol import Key, Record
+from rxauth.storage import Key, MemoryStorage, Record
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, make
 

@@ -10,8 +10,7 @@ from raising_kit import Shared, Trap, Trapped, kinds, often, refreshes_go_on
 
 from rxauth import AuthState, Session, Store, auth_reducer
 from rxauth.errors import NotSignedIn, RefreshRefused, RefreshUnavailable, SessionExpired
-from rxauth.storage import MemoryStorage
-from rxauth.storage.protocol import Key, Record
+from rxauth.storage import Key, MemoryStorage, Record
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair
 

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rxauth.storage import SharedStorage
 from rxauth.storage.file import FileStorage
-from rxauth.storage.protocol import SharedStorage
 from tests.storage.storage_kit import become_nobody, names_in, record
 
 #: The calls to the operating system that a save is made of.

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from rxauth.storage.protocol import Record, TokenStorage
+from rxauth.storage import Record, TokenStorage
 from rxauth.tokens import Tokens
 from tests.programs import missing, needed
 

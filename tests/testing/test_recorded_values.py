@@ -17,7 +17,7 @@ from rxauth.actions import Login
 from rxauth.api import ApiFailed, ApiSucceeded
 from rxauth.encoding import Unknown, decode, encode
 from rxauth.errors import RefreshUnavailable
-from rxauth.redaction import Opaque, Redactor
+from rxauth.redactor import Opaque, Redactor
 
 SECRETS = ["lovelace-and-a-long-password", "opaque-access-token-of-ada", "opaque-refresh-token-of-ada"]
 

@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rxauth import Store
-from rxauth.redaction import Redactor
+from rxauth.redactor import Redactor, fingerprint
 from rxauth.testing import Recording, record
-from rxauth.tokens import fingerprint
 
 #: As long as a token, and as short as a password: of the one a fingerprint is shown, of the other nothing.
 LONG, SHORT = "q7w8e9r0-t1y2u3i4-o5p6", "lovelace7"

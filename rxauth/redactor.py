@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import httpx
 
 from rxauth.errors import RxAuthError
-from rxauth.secret_names import HIDDEN, in_place_of, is_guessable, is_hidden, is_secret, name_of
-from rxauth.secret_texts import LONG, without_secrets
-from rxauth.tokens import Tokens, fingerprint
+from rxauth.redaction.names import HIDDEN, fingerprint, in_place_of, is_guessable, is_hidden, is_secret, name_of
+from rxauth.redaction.text import LONG, without_secrets
+from rxauth.tokens import Tokens
 
 #: How many secrets that passed are looked for in texts; older ones are forgotten.
 REMEMBERED = 64

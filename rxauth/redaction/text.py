@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from rxauth.secret_names import UNGUESSABLE, in_place_of, is_guessable, is_hidden, is_secret
-from rxauth.tokens import fingerprint
+from rxauth.redaction.names import UNGUESSABLE, fingerprint, in_place_of, is_guessable, is_hidden, is_secret
 
 #: Where a secret begins and ends in a text, and what stands there instead.
 Place: TypeAlias = tuple[int, int, str]

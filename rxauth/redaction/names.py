@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
-
-from rxauth.tokens import fingerprint
 
 #: Stands for a secret that could be guessed from its fingerprint.
 HIDDEN = "***"
@@ -65,3 +64,8 @@ def is_hidden(text: str) -> bool:
 
 def _letters(words: tuple[str, ...]) -> str:
     return "".join(word for word in words if not word.isdigit())
+
+
+def fingerprint(secret: str) -> str:
+    """A short name for a secret: the same for the same secret, and of no use to anybody else."""
+    return "#" + hashlib.sha256(secret.encode()).hexdigest()[:8]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from rxauth.runtime import Instant
+from rxauth.concurrency import Instant
 from rxauth.settings import Settings
 from rxauth.state import AuthState, decide
 from rxauth.tokens import Tokens

@@ -8,9 +8,9 @@ Actions, selectors, errors and everything else are imported from their rooms: `r
 
 from rxauth.api import ApiCall, ApiFailed, ApiStarted, ApiSucceeded, Request, api_epic, call, request
 from rxauth.bearer import BearerAuth
+from rxauth.concurrency.share import share_replayed
 from rxauth.epics import combine_epics
 from rxauth.errors import NotSignedIn, RefreshUnavailable, RxAuthError, SessionExpired
-from rxauth.flight import share_replayed
 from rxauth.redaction.display import show_with
 from rxauth.reducers import combine_reducers
 from rxauth.refreshers import oauth2, simplejwt

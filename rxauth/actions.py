@@ -7,7 +7,6 @@ they began from, so that a reducer can tell a late one.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
@@ -15,7 +14,7 @@ from typing import Any, TypeVar, overload
 from reactivex import Observable
 from reactivex.abc import ObservableBase
 
-from rxauth.runtime import Instant
+from rxauth.concurrency.runtime import Instant
 from rxauth.tokens import Tokens
 
 A = TypeVar("A")
@@ -189,11 +188,6 @@ def check_kinds(kinds: tuple[type[Any], ...]) -> None:
 def is_function(action: Any) -> bool:
     """Is it a function action, which is called instead of reduced?"""
     return callable(action) and not isinstance(action, type)
-
-
-def is_sync(function: Any) -> bool:
-    """Can it be called for what it returns, at once?"""
-    return callable(function) and not inspect.iscoroutinefunction(function)
 
 
 def kind_of(action: Any) -> str:

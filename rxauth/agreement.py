@@ -10,14 +10,14 @@ from functools import partial
 from typing import Any, cast
 
 from rxauth.actions import SessionEnded, SessionEvent, SignedIn, SignedOut
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.runtime import LINGER, Runtime
+from rxauth.concurrency.single import stays, working
 from rxauth.continuity import Continuity
 from rxauth.errors import MissingSlice, ReducerError, RxAuthError, StoreClosed, as_error
-from rxauth.flight import Flight
 from rxauth.login import sign_out
 from rxauth.memory import Memory
 from rxauth.refresh import Host
-from rxauth.runtime import LINGER, Runtime
-from rxauth.single import stays, working
 from rxauth.slices import slice_in
 from rxauth.state import AuthState
 from rxauth.storage.guarded import GuardedStorage

@@ -29,14 +29,15 @@ from rxauth.calls import (
     call,
     describe,
 )
+from rxauth.concurrency.policy import Policy, check_policy
+from rxauth.concurrency.runtime import running_loop
+from rxauth.concurrency.serialized import OneAtATime
+from rxauth.concurrency.single import Loop, Single
 from rxauth.epics import Epic
 from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
 from rxauth.loop_end import LoopEnd
-from rxauth.policies import OneAtATime, Policy, check_policy
-from rxauth.runtime import running_loop
 from rxauth.sending import Sending, awaited, forsake
 from rxauth.session import Session
-from rxauth.single import Loop, Single
 from rxauth.streams import ActionSource, ActionStream, StateView
 from rxauth.thread_sender import ThreadSender
 

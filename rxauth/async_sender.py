@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rxauth.bearer import BearerFlow
-from rxauth.runtime import running_loop
+from rxauth.concurrency.runtime import running_loop
 from rxauth.senders import EVENT_STREAM, Entry, Owner, Sender, endless
 
 

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 from reactivex import abc
 from reactivex.disposable import Disposable
 
+from rxauth.concurrency.single import stays
 from rxauth.drain import DrainQueue, Entry, step
 from rxauth.errors import as_error
 from rxauth.reads import StateRoutes
-from rxauth.single import stays
 from rxauth.streams import ActionListener, Listener, Report
 
 S = TypeVar("S")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rxauth.concurrency.runtime import Runtime
 from rxauth.errors import NotReplayable
-from rxauth.runtime import Runtime
 
 #: How much of a refusal's body is read, in bytes, and for how long, in seconds, so that it holds no connection.
 MAX_BODY = 64 * 1024

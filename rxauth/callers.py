@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rxauth.concurrency.flight import Anywhere, Flight
+from rxauth.concurrency.single import Leave, Loop, Settle
 from rxauth.errors import CallCancelled, RxAuthError
-from rxauth.flight import Anywhere, Flight
-from rxauth.single import Leave, Loop, Settle
 from rxauth.tokens import Tokens
 from rxauth.trace import SESSION, CallReleased, CallWaits, Traced, next_caller
 

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 from reactivex import abc
 
+from rxauth.concurrency.runtime import running_loop
+from rxauth.concurrency.single import stays, working
 from rxauth.errors import as_error
-from rxauth.runtime import running_loop
-from rxauth.single import stays, working
 from rxauth.streams import Listener, Report
 
 #: How many entries of other threads one thread delivers before it hands the rest on.

@@ -11,11 +11,11 @@ from typing import Any, Protocol, TypeVar
 from reactivex import abc
 from reactivex.disposable import Disposable, SerialDisposable
 
+from rxauth.concurrency.runtime import Runtime, running_loop
+from rxauth.concurrency.serialized import OneAtATime
+from rxauth.concurrency.single import Leave, Loop, Settle, stay
 from rxauth.errors import CallCancelled, RxAuthError, TokenRejected, TooManyWaiting
-from rxauth.policies import OneAtATime
 from rxauth.presence import Presence
-from rxauth.runtime import Runtime, running_loop
-from rxauth.single import Leave, Loop, Settle, stay
 from rxauth.state import AuthState, is_premature
 from rxauth.tokens import Tokens
 

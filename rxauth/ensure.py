@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.single import Leave, Loop, Settle, Single
 from rxauth.errors import LoginFailed, NotSignedIn, SessionChanged, SessionExpired
-from rxauth.flight import Flight
-from rxauth.single import Leave, Loop, Settle, Single
 from rxauth.tokens import Tokens
 
 #: How often it asks again because somebody else signed in, or out, meanwhile.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rxauth.concurrency.runtime import Instant
 from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
 from rxauth.redaction.text import without_secrets
-from rxauth.runtime import Instant
 from rxauth.state import AuthState, is_access_expired
 
 

@@ -10,11 +10,12 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.scheduler import NewThreadScheduler
 
+from rxauth.concurrency.policy import Policy, Turns, check_policy
+from rxauth.concurrency.runtime import running_loop
+from rxauth.concurrency.serialized import OneAtATime
+from rxauth.concurrency.single import Loop
 from rxauth.effect import Effect, Gatekeeping
 from rxauth.errors import TooManyWaiting
-from rxauth.policies import OneAtATime, Policy, Turns, check_policy
-from rxauth.runtime import running_loop
-from rxauth.single import Loop
 from rxauth.tokens import Tokens
 
 T = TypeVar("T")

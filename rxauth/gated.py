@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.runtime import running_loop
+from rxauth.concurrency.single import Leave, Loop, Settle, Single, stay
 from rxauth.effect import Gatekeeping, as_coroutine, on_loop, signed_in_as
 from rxauth.errors import CallCancelled
-from rxauth.flight import Flight
-from rxauth.runtime import running_loop
-from rxauth.single import Leave, Loop, Settle, Single, stay
 from rxauth.tokens import Tokens
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent, SignedIn, TokensRefreshed
 from rxauth.callers import AfterLogin, AfterReading, Reading, Watched, watched, with_response
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.runtime import LINGER, Instant
+from rxauth.concurrency.single import Leave, Loop, Settle, stay, working
 from rxauth.errors import (
     ForkedSession,
     RefreshUnavailable,
@@ -17,12 +20,9 @@ from rxauth.errors import (
     SessionClosed,
     TooManyRefreshes,
 )
-from rxauth.flight import Flight
 from rxauth.outcomes import Outcome, Outcomes, S, pair_of
 from rxauth.refresh import RefreshRun, is_current, no_thread
 from rxauth.resume import unreadable
-from rxauth.runtime import LINGER, Instant
-from rxauth.single import Leave, Loop, Settle, stay, working
 from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
 from rxauth.tokens import Tokens
 from rxauth.trace import refused

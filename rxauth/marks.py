@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rxauth.runtime import Instant
+from rxauth.concurrency.runtime import Instant
 from rxauth.state import AuthState
 from rxauth.tokens import Tokens
 from rxauth.trace import next_caller

@@ -20,8 +20,8 @@ from rxauth.actions import (
     SigningIn,
     TokensRefreshed,
 )
+from rxauth.concurrency.runtime import Instant
 from rxauth.errors import RxAuthError
-from rxauth.runtime import Instant
 from rxauth.state import AuthState, auth_reducer
 from rxauth.tokens import Tokens
 

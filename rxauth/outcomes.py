@@ -26,6 +26,9 @@ from rxauth.actions import (
 )
 from rxauth.agreement import Agreement
 from rxauth.callers import Reading
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.runtime import Runtime
+from rxauth.concurrency.single import stays
 from rxauth.continuity import Continuity
 from rxauth.errors import (
     NotSignedIn,
@@ -38,15 +41,12 @@ from rxauth.errors import (
     StoreClosed,
     as_error,
 )
-from rxauth.flight import Flight
 from rxauth.login import revoke
 from rxauth.memory import Memory
 from rxauth.presence import Attended, Presence
 from rxauth.refresh import Calls, is_about, is_current
 from rxauth.refreshers.protocol import Refresher
-from rxauth.runtime import Runtime
 from rxauth.settings import Settings
-from rxauth.single import stays
 from rxauth.state import AuthState, present
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.storage.owner import is_same_account

@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxauth.concurrency.single import Leave, stays
 from rxauth.errors import NotSignedIn, RxAuthError, SessionChanged, SessionClosed, SessionExpired, as_error
-from rxauth.single import Leave, stays
 from rxauth.state import AuthState
 from rxauth.store import Store
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxauth.concurrency.runtime import Runtime
 from rxauth.eventlog import Event
 from rxauth.recording import Recording
-from rxauth.runtime import Runtime
 from rxauth.session import Session
 from rxauth.store import Store
 from rxauth.trace import ERRORS, SESSION, Completed, Disposed, Emitted, Failed, Subscribed

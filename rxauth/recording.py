@@ -15,14 +15,14 @@ from reactivex.disposable import CompositeDisposable
 
 from rxauth.actions import check_kinds
 from rxauth.canonical import Canonical
-from rxauth.closing import Closing
+from rxauth.concurrency.closing import Closing
+from rxauth.concurrency.runtime import Runtime
 from rxauth.encoding import decode, encode
 from rxauth.errors import InvalidRecording
 from rxauth.eventlog import Event, EventLog
 from rxauth.redaction.display import Shown
 from rxauth.redactor import Redactor
 from rxauth.reducers import Reducer
-from rxauth.runtime import Runtime
 
 S = TypeVar("S")
 T = TypeVar("T")

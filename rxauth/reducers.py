@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
-from rxauth.actions import is_sync
+from rxauth.concurrency.runtime import is_sync
 from rxauth.errors import InvalidState, ReducerError
 
 S = TypeVar("S")

@@ -16,13 +16,13 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.runtime import Instant, Latch, Pending, Runtime
+from rxauth.concurrency.single import working
 from rxauth.errors import RefreshMisconfigured, RefreshTimeout, RefreshUnavailable, RxAuthError, SessionExpired
-from rxauth.flight import Flight
 from rxauth.refreshers.answers import Failure, failure_of
 from rxauth.refreshers.protocol import Refresher, call, rotates, tokens_of
-from rxauth.runtime import Instant, Latch, Pending, Runtime
 from rxauth.settings import Settings
-from rxauth.single import working
 from rxauth.state import AuthState, is_premature
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.tokens import Tokens

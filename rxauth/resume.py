@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from rxauth.actions import RefreshFailed, SignInFailed
+from rxauth.concurrency.flight import Flight
 from rxauth.errors import RefreshUnavailable, SessionExpired, StorageError, as_error
-from rxauth.flight import Flight
 from rxauth.refresh import Host, next_generation, note_storage
 from rxauth.refreshers.protocol import rotates
 from rxauth.storage.guarded import why

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 from rxauth.bearer import BearerFlow, too_long
 from rxauth.calls import AUTHS, ApiCall, Request, check_not_async, describe, wrong_auth
+from rxauth.concurrency.flight import Anywhere
+from rxauth.concurrency.runtime import Latch
+from rxauth.concurrency.single import Leave, stay
 from rxauth.errors import (
     ApiDecodingError,
     ApiNetworkError,
@@ -20,13 +23,10 @@ from rxauth.errors import (
     RefreshUnavailable,
     RxAuthError,
 )
-from rxauth.flight import Anywhere
 from rxauth.marks import EXTENSION, Began
 from rxauth.redaction.tracebacks import own_frames, without_frames
 from rxauth.refreshers.answers import httpx_kinds
-from rxauth.runtime import Latch
 from rxauth.session import Session
-from rxauth.single import Leave, stay
 from rxauth.tokens import Tokens
 from rxauth.trace import sent
 

@@ -16,9 +16,10 @@ from rxauth.calls import (
     check_not_async,
     describe,
 )
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.policy import Policy, Turns
+from rxauth.concurrency.serialized import OneAtATime
 from rxauth.errors import ApiRequestError, CallCancelled, CallSkipped
-from rxauth.flight import Flight
-from rxauth.policies import OneAtATime, Policy, Turns
 from rxauth.senders import Entry, Sender
 from rxauth.session import Session
 from rxauth.streams import StateView

@@ -15,27 +15,27 @@ from reactivex import Observable
 
 from rxauth.actions import Login, Logout, Refresh, SignedOut, SignInFailed, SigningIn
 from rxauth.callers import Reading
-from rxauth.closing import Closing
+from rxauth.concurrency.closing import Closing
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.policy import Policy
+from rxauth.concurrency.runtime import LINGER, Runtime, running_loop
+from rxauth.concurrency.single import Single, working
 from rxauth.ensure import Ensuring
 from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed, StoreClosed, as_error
 from rxauth.explain import explain
-from rxauth.flight import Flight
 from rxauth.gate import Failed, Project, gate
 from rxauth.gated import gated
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun, sign_out
 from rxauth.origins import Origins
 from rxauth.outcomes import S
-from rxauth.policies import Policy
 from rxauth.presence import until_closed
 from rxauth.redaction.display import Shown
 from rxauth.redaction.tracebacks import concealed
 from rxauth.refresh import let_it_end
 from rxauth.refreshers.protocol import Refresher, call, keywords_of
 from rxauth.resume import Resumption, resume
-from rxauth.runtime import LINGER, Runtime, running_loop
 from rxauth.settings import Settings, SettingsOptions
-from rxauth.single import Single, working
 from rxauth.slices import all_sessions, check_slice, move_in
 from rxauth.state import AuthState, auth_reducer, is_refreshing, present
 from rxauth.storage import MemoryStorage, TokenStorage

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from rxauth.closing import Closing
+from rxauth.concurrency.closing import Closing
+from rxauth.concurrency.runtime import Runtime
 from rxauth.errors import SessionClosed, TooManySessions, WouldDeadlock
-from rxauth.runtime import Runtime
 from rxauth.session import Session
 
 K = TypeVar("K", bound=Hashable)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from rxauth.actions import SigningIn
+from rxauth.concurrency.runtime import Instant
 from rxauth.errors import MissingSlice
-from rxauth.runtime import Instant
 from rxauth.state import AuthState
 from rxauth.store import Store
 

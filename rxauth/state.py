@@ -23,6 +23,7 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
+from rxauth.concurrency.runtime import Instant
 from rxauth.errors import (
     NotSignedIn,
     RefresherError,
@@ -32,7 +33,6 @@ from rxauth.errors import (
     SessionExpired,
 )
 from rxauth.redaction.display import Shown
-from rxauth.runtime import Instant
 from rxauth.tokens import Tokens
 
 Status = Literal["signed_out", "signing_in", "signed_in", "refreshing", "degraded"]

@@ -13,17 +13,18 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.scheduler import CurrentThreadScheduler, TrampolineScheduler
 
-from rxauth.actions import is_function, is_sync, kind_of, why_no_action
+from rxauth.actions import is_function, kind_of, why_no_action
 from rxauth.audience import Audience
-from rxauth.closing import Closing
+from rxauth.concurrency.closing import Closing
+from rxauth.concurrency.runtime import is_sync, running_loop
+from rxauth.concurrency.single import stays
+from rxauth.concurrency.timers import EpicScheduler
 from rxauth.drain import LONGEST_CHAIN, step
 from rxauth.epics import Epic, Start, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes, as_error
 from rxauth.reads import reads
 from rxauth.redaction.display import Shown
 from rxauth.reducers import Reducer
-from rxauth.runtime import running_loop
-from rxauth.single import stays
 from rxauth.streams import (
     ActionListener,
     ActionStream,
@@ -33,7 +34,6 @@ from rxauth.streams import (
     StateView,
     Subscribable,
 )
-from rxauth.timers import EpicScheduler
 from rxauth.trace import ERRORS, ErrorReported, Tap
 
 S = TypeVar("S")

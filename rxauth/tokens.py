@@ -11,12 +11,12 @@ from typing import Any, Literal, Self, get_args
 
 import jwt
 
+from rxauth.concurrency.runtime import Instant, current_runtime
 from rxauth.errors import InvalidTokens, UnsendableTokens
 from rxauth.names import ACCESS_TOKEN, REFRESH_TOKEN, SIMPLEJWT_ACCESS, SIMPLEJWT_REFRESH
 from rxauth.redaction.display import Shown
 from rxauth.redaction.names import fingerprint
 from rxauth.redaction.tracebacks import concealed
-from rxauth.runtime import Instant, current_runtime
 
 Expiry = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "jwt"]
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from rxauth.actions import TokensRefreshed
+from rxauth.concurrency.flight import Flight
+from rxauth.concurrency.runtime import Instant, Pending
 from rxauth.errors import RefreshUnavailable, SectionLost, SessionExpired
 from rxauth.explain import clock
-from rxauth.flight import Flight
 from rxauth.refresh import Host, RefreshRun, next_generation, note_storage, still
 from rxauth.refreshers.answers import Failure
-from rxauth.runtime import Instant, Pending
 from rxauth.settings import LONGEST_PAUSE, Settings
 from rxauth.storage.guarded import News, why
 from rxauth.storage.lineage import began_with

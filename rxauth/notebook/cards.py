@@ -15,6 +15,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from rxauth.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
+from rxauth.concurrency.runtime import Instant, Runtime
 from rxauth.explain import next_step
 from rxauth.notebook.marble_canvas import cut, width_of
 from rxauth.notebook.marble_labels import wrapped
@@ -22,7 +23,6 @@ from rxauth.notebook.marbles import marbles
 from rxauth.notebook.words import clock, shorten, until
 from rxauth.recording import Recording
 from rxauth.redactor import Redactor
-from rxauth.runtime import Instant, Runtime
 from rxauth.session import Session
 from rxauth.slices import sessions_in
 from rxauth.state import AuthState

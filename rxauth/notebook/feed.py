@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from rxauth.concurrency.runtime import Instant, Runtime, running_loop
 from rxauth.eventlog import Event, EventLog
 from rxauth.notebook.folding import Tally
 from rxauth.notebook.history import History
@@ -14,7 +15,6 @@ from rxauth.notebook.kinds import Kind, kind_of
 from rxauth.notebook.summary import Summary, summary
 from rxauth.recorder import record
 from rxauth.recording import Recording
-from rxauth.runtime import Instant, Runtime, running_loop
 from rxauth.session import Session
 from rxauth.slices import sessions_in
 from rxauth.state import Windows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from rxauth.closing import Closing
+from rxauth.concurrency.closing import Closing
 from rxauth.eventlog import Event
 from rxauth.notebook.cells import replace_in_cell
 from rxauth.notebook.feed import Feed, check_source

@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 from reactivex import Observable
 from reactivex.disposable import CompositeDisposable
 
-from rxauth.closing import Closing
+from rxauth.concurrency.closing import Closing
 from rxauth.notebook.drawing import NARROWEST, WIDTH, draw
 from rxauth.notebook.marble_theme import Theme
 from rxauth.notebook.marble_words import sentence

@@ -9,6 +9,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
+from rxauth.concurrency.runtime import current_runtime
 from rxauth.errors import (
     InvalidTokens,
     RefresherError,
@@ -26,7 +27,6 @@ from rxauth.refreshers.complaints import complaint
 from rxauth.refreshers.protocol import NotCalled
 from rxauth.refreshers.reasons import address, reason
 from rxauth.refreshers.said import codes_in, is_csrf, parse_json, shown_code, texts_in, wants_a_token
-from rxauth.runtime import current_runtime
 
 #: Which answers end the sign-in, beside those that say so themselves: statuses, or a function of the response.
 Final: TypeAlias = int | Collection[int] | Callable[[Any], bool]

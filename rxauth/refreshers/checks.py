@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import httpx
 
-from rxauth.actions import is_sync
+from rxauth.concurrency.runtime import is_sync
 from rxauth.names import check_sendable
 from rxauth.refreshers.answers import Final
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import httpx
 
-from rxauth.actions import is_sync
+from rxauth.concurrency.runtime import current_runtime, is_sync
 from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshUnavailable
 from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 from rxauth.refreshers.advice import Advised
@@ -27,7 +27,6 @@ from rxauth.refreshers.posting import ask, origin_of
 from rxauth.refreshers.reading import set_cookie
 from rxauth.refreshers.reasons import address
 from rxauth.refreshers.said import is_signed_out, parse_json
-from rxauth.runtime import current_runtime
 from rxauth.tokens import Expiry, TokenFields, Tokens
 
 Send = Literal["json", "form", "header", "cookie"]

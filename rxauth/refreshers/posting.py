@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import httpx
 
+from rxauth.concurrency.runtime import Runtime, current_runtime
 from rxauth.names import AUTHORIZATION
 from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.reading import READ_TIMEOUT, plain, read
-from rxauth.runtime import Runtime, current_runtime
 
 
 def ask(

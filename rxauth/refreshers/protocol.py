@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from rxauth.concurrency.runtime import Instant, current_runtime
 from rxauth.errors import InvalidTokens, RefresherError
 from rxauth.names import ACCESS_TOKEN, SIMPLEJWT_ACCESS
-from rxauth.runtime import Instant, current_runtime
 from rxauth.tokens import Tokens, names_in
 
 #: Tokens, or the decoded answer of a token endpoint that `Tokens.from_response` understands.

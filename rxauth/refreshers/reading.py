@@ -7,8 +7,8 @@ import zlib
 
 import httpx
 
+from rxauth.concurrency.runtime import current_runtime
 from rxauth.errors import InvalidTokens, RefreshUnavailable
-from rxauth.runtime import current_runtime
 
 #: A token answer is small; more than this many bytes is something else.
 MAX_ANSWER = 1_000_000

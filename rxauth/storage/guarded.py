@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Final, Literal, NamedTuple, TypeVar
 
+from rxauth.concurrency.runtime import Latch, Pending, Runtime
 from rxauth.errors import SessionExpired, StorageError
 from rxauth.redaction.tracebacks import own_frames
-from rxauth.runtime import Latch, Pending, Runtime
 from rxauth.storage.lineage import brings_back, following, given_again, knows, remembering
 from rxauth.storage.memory import MemoryStorage
 from rxauth.storage.owner import account_of, check_endpoint

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from rxauth.concurrency.runtime import CHANCE
 from rxauth.errors import StorageError
-from rxauth.runtime import CHANCE
 from rxauth.storage.redis_trouble import ERRORS
 from rxauth.storage.redis_wire import Wire
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rxauth.concurrency.runtime import CHANCE, running_loop
 from rxauth.errors import StorageError
-from rxauth.runtime import CHANCE, running_loop
 from rxauth.storage.redis_trouble import ERRORS
 from rxauth.storage.redis_wire import Wire
 

@@ -17,8 +17,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from rxauth.concurrency.runtime import CHANCE
 from rxauth.errors import StorageError
-from rxauth.runtime import CHANCE
 from rxauth.storage.redis_trouble import ERRORS, trouble_of
 
 #: The pause before the second try, in seconds; it doubles up to the last one.

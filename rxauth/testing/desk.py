@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any
 
-from rxauth.runtime import Runtime
+from rxauth.concurrency.runtime import Runtime
 from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Rotation, Verdict
 from rxauth.testing.wire import Answer, Request, json_answer

@@ -13,7 +13,7 @@ from reactivex import abc, typing
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
-from rxauth.runtime import Instant, Latch
+from rxauth.concurrency.runtime import Instant, Latch
 
 T = TypeVar("T")
 

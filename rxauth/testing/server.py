@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import get_args
 
-from rxauth.closing import Closing
-from rxauth.runtime import Runtime
+from rxauth.concurrency.closing import Closing
+from rxauth.concurrency.runtime import Runtime
 from rxauth.testing.desk import Desk, Hold, Recorded, is_login, is_refresh
 from rxauth.testing.faults import Fault
 from rxauth.testing.rotation import Pair, Reuse, Rotation

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from rxauth.runtime import Pending, Runtime
+from rxauth.concurrency.runtime import Pending, Runtime
 from rxauth.storage.protocol import Record, SharedStorage, WatchedStorage
 from rxauth.testing.token_storage import (
     MINE,

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from rxauth.runtime import Instant, Latch, Runtime, running_loop
+from rxauth.concurrency.runtime import Instant, Latch, Runtime, running_loop
 from rxauth.testing.scheduler import VirtualLoop, VirtualScheduler
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from typing import cast
 
 import httpx
 
-from rxauth.runtime import Pending, Runtime
+from rxauth.concurrency.runtime import Pending, Runtime
 from rxauth.testing.desk import HELD_FOR, Desk, Exchange
 from rxauth.testing.time import VirtualTime
 from rxauth.testing.wire import Answer, request_of

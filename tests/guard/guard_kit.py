@@ -13,7 +13,7 @@ import httpx
 
 import rxauth
 from rxauth import Session, Tokens
-from rxauth.runtime import Instant, Runtime
+from rxauth.concurrency import Instant, Runtime
 
 LIBRARY = str(Path(rxauth.__file__).parent)
 URL = "https://api.example.com"

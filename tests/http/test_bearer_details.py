@@ -15,10 +15,10 @@ from bearer_kit import URL, WAYS, Refreshed, accept, drive, get, refusal, signed
 from rxauth import BearerAuth, Session, Tokens
 from rxauth.auth_for import auth_for
 from rxauth.bearer import BearerFlow
+from rxauth.concurrency.single import working
 from rxauth.errors import NotSignedIn, SessionChanged, WouldDeadlock
 from rxauth.httpx2 import BearerAuth as BearerAuth2
 from rxauth.marks import Began
-from rxauth.single import working
 from rxauth.testing import VirtualTime
 
 

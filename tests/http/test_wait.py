@@ -12,9 +12,8 @@ import trio
 from bearer_kit import URL, WAYS, Refreshed, accept, drive, get
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
+from rxauth.concurrency import Flight, Single
 from rxauth.errors import RefreshTimeout, SessionChanged
-from rxauth.flight import Flight
-from rxauth.single import Single
 from rxauth.testing import TokenServer, VirtualTime
 from tests.kit import make
 

@@ -10,10 +10,10 @@ from events_kit import Stage, ended, events, released, sent, some_tokens, waits
 from rxauth import ApiFailed, ApiSucceeded, AuthState, NotSignedIn, RefreshUnavailable, Request, call
 from rxauth.actions import StorageChanged
 from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
+from rxauth.concurrency import Instant
 from rxauth.notebook.folding import REPEATABLE, Tally, auth_states
 from rxauth.notebook.summary import token_words
 from rxauth.recorder import record
-from rxauth.runtime import Instant
 from rxauth.state import Windows
 from rxauth.testing import faults
 from rxauth.trace import ERRORS, ErrorReported

@@ -8,9 +8,9 @@ from events_kit import Add, ended, events, released, sent, waits
 from rxauth import ApiFailed, NotSignedIn, Request, call
 from rxauth.actions import StorageChanged
 from rxauth.api import ApiStarted
+from rxauth.concurrency import Instant
 from rxauth.notebook.kinds import LANES, Kind, bursts, kind_of
 from rxauth.recorder import Event
-from rxauth.runtime import Instant
 from rxauth.trace import ERRORS, Emitted, ErrorReported, Failed
 
 ADD, MARK = Kind("Add", "", "actions", "dot", "plain"), Kind("Mark", "", "actions", "dot", "plain")

@@ -13,8 +13,8 @@ import httpx
 
 from rxauth import ApiCall, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, simplejwt
 from rxauth.actions import RefreshStarted, TokensRefreshed
+from rxauth.concurrency import Instant
 from rxauth.recorder import Event, Recording, record
-from rxauth.runtime import Instant
 from rxauth.testing import TokenServer, VirtualTime
 from rxauth.trace import CallReleased, CallWaits, Completed, Emitted, RequestEnded, RequestSent, Subscribed
 

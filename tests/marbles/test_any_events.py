@@ -14,12 +14,12 @@ from marble_kit import Echo, Tick, ended, lands, parsed, recorded, released, sen
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState, Request, call
 from rxauth.actions import RefreshFailed, SessionEnded, SignedIn, SignedOut, SignInFailed, SigningIn
 from rxauth.calls import ApiCancelled, ApiSkipped
+from rxauth.concurrency import Instant
 from rxauth.encoding import Unknown
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired
 from rxauth.notebook import marbles
 from rxauth.notebook.marble_labels import columns
 from rxauth.redactor import Opaque
-from rxauth.runtime import Instant
 from rxauth.trace import Completed, Disposed, Emitted, ErrorReported, Failed, Subscribed
 
 HOSTILE = ["<script>alert(1)</script>", "]]>", "&amp;", "\x00\x1b[31m", "\ud800", "\uffff", "'\"", "名" * 50, "", "\n"]

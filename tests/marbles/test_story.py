@@ -27,12 +27,12 @@ from marble_kit import (
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState
 from rxauth.actions import RefreshFailed, SessionEnded, SignedIn, SignedOut, SigningIn
 from rxauth.calls import ApiCancelled, ApiSkipped
+from rxauth.concurrency import Instant
 from rxauth.encoding import Unknown
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired
 from rxauth.notebook.marble_calls import Span
 from rxauth.notebook.story import Gate, Story, tell
 from rxauth.recorder import Event, Recording
-from rxauth.runtime import Instant
 from rxauth.trace import CallWaits, Disposed, Emitted, ErrorReported, Failed, Subscribed
 
 

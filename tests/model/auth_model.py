@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rxauth import AuthState, Tokens
+from rxauth.concurrency import Instant
 from rxauth.errors import (
     NotSignedIn,
     RefreshMisconfigured,
@@ -15,7 +16,6 @@ from rxauth.errors import (
     SessionExpired,
 )
 from rxauth.refreshers.answers import Failure, failure_of
-from rxauth.runtime import Instant
 from rxauth.settings import Settings
 from tests.model.exploration import Move, broken
 from tests.model.session_rules import (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rxauth import AuthState, Tokens, auth_reducer
 from rxauth.actions import SessionEvent
-from rxauth.runtime import Instant, Pending
+from rxauth.concurrency import Instant, Pending
 from tests.model.wild_model import FULL
 
 

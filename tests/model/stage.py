@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 from rxauth import AuthState, Session, Tokens
 from rxauth.callers import AfterLogin
-from rxauth.flight import Flight
+from rxauth.concurrency import Flight, Instant
+from rxauth.concurrency.single import Leave, Loop, Settle
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun
 from rxauth.refresh import RefreshRun
-from rxauth.runtime import Instant
 from rxauth.settings import Settings
-from rxauth.single import Leave, Loop, Settle
 from tests.model.props import Bench, Refresher, Shelf, StillTime
 
 

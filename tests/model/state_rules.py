@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rxauth.concurrency import Instant
 from rxauth.errors import (
     LoginFailed,
     NotSignedIn,
@@ -11,7 +12,6 @@ from rxauth.errors import (
     SessionExpired,
 )
 from rxauth.explain import explain
-from rxauth.runtime import Instant
 from rxauth.state import (
     AuthState,
     Status,

@@ -24,6 +24,7 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
+from rxauth.concurrency import Instant
 from rxauth.errors import (
     LoginFailed,
     RefresherError,
@@ -32,7 +33,6 @@ from rxauth.errors import (
     RefreshUnavailable,
     SessionExpired,
 )
-from rxauth.runtime import Instant
 from tests.model.exploration import Move, broken
 from tests.model.state_rules import STATE_RULES
 from tests.model.step_rules import STEP_RULES

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from rxauth import AuthState, Tokens
+from rxauth.concurrency import Instant
 from rxauth.explain import explain
-from rxauth.runtime import Instant
 
 #: The moment of receipt in these tests; the two clocks have nothing in common.
 T0 = Instant(wall=1_800_000_000.0, mono=500.0)

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rxauth import Tokens, simplejwt
+from rxauth.concurrency import Instant
 from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshRefused, RefreshUnavailable, RxAuthError
 from rxauth.refreshers.answers import Kind, failure_of, judge, judge_login, parse_json
 from rxauth.refreshers.endpoint import Send
 from rxauth.refreshers.protocol import tokens_of
 from rxauth.refreshers.reading import MAX_ANSWER
-from rxauth.runtime import Instant
 from tests.properties.property_kit import INSTANTS, JSON, SECRETS, T0, check_sane, check_silent
 
 SPENT = Tokens("s3cret-access", "s3cret-refresh")

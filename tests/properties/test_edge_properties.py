@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rxauth import BearerAuth, Tokens, simplejwt
+from rxauth.concurrency import Instant
 from rxauth.errors import InvalidTokens
 from rxauth.origins import parse_origin
-from rxauth.runtime import Instant
 from rxauth.settings import Settings
 from tests.kit import make
 from tests.properties.property_kit import INSTANTS, T0, check_sane, make_jwt

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxauth import Tokens
+from rxauth.concurrency import Instant
 from rxauth.errors import InvalidTokens
-from rxauth.runtime import Instant
 from rxauth.tokens import read_claims
 from tests.properties.property_kit import INSTANTS, JSON, SCALARS, T0, check_sane, make_jwt
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxauth import Tokens
+from rxauth.concurrency import Instant
 from rxauth.errors import InvalidTokens
-from rxauth.runtime import Instant
 from rxauth.tokens import Expiry, TokenFields
 from tests.properties.property_kit import (
     INSTANTS,

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rxauth import AuthState, Tokens
+from rxauth.concurrency import Instant
 from rxauth.explain import explain
-from rxauth.runtime import Instant
 from rxauth.state import Windows, decide, is_access_expired, is_premature
 from rxauth.tokens import CLOCK_DRIFT
 from tests.properties.property_kit import INSTANTS, T0

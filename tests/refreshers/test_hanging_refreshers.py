@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from rxauth import Session, Tokens
+from rxauth.concurrency import Runtime
 from rxauth.errors import RefreshTimeout, RefreshUnavailable
 from rxauth.refreshers import simplejwt
 from rxauth.refreshers.posting import _Bounded
-from rxauth.runtime import Runtime
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair, stale
 

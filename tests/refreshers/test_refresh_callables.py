@@ -13,9 +13,9 @@ import pytest
 from refresher_kit import REFRESH, Site
 
 from rxauth import RefreshUnavailable, Session, SessionExpired, Tokens
+from rxauth.concurrency import Instant, Runtime
 from rxauth.errors import InvalidTokens, LoginFailed, RefresherError, RefreshMisconfigured, RefreshRefused
 from rxauth.refreshers.protocol import call, tokens_of
-from rxauth.runtime import Instant, Runtime
 
 Refresh = Callable[[Tokens], Any]
 T0 = Instant(wall=1_800_000_000.0, mono=500.0)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.fleet import Endpoint, Fleet, Turns, often, take_turns
 from rxauth import Session, Tokens, simplejwt
-from rxauth.runtime import Instant, Latch, Runtime
+from rxauth.concurrency import Instant, Latch, Runtime
 from rxauth.testing import TokenServer, VirtualTime
 from rxauth.testing.faults import too_many, unavailable
 from tests.kit import FakeRefresher, pair

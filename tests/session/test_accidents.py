@@ -15,8 +15,8 @@ from reactivex import Subject
 from rxauth import AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, call
 from rxauth.actions import Refresh, SignedIn
 from rxauth.api import request
+from rxauth.concurrency.serialized import OneAtATime
 from rxauth.errors import ApiNetworkError, CallCancelled, RefreshUnavailable, SessionClosed
-from rxauth.policies import OneAtATime
 from rxauth.storage import MemoryStorage
 from rxauth.storage.file import FileStorage
 from rxauth.testing import VirtualTime

@@ -13,8 +13,9 @@ import pytest
 from beginnings_kit import ask, on_a_loop, posting, stored
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer
+from rxauth.concurrency import Runtime
+from rxauth.concurrency.runtime import LINGER
 from rxauth.errors import RefreshUnavailable
-from rxauth.runtime import LINGER, Runtime
 from rxauth.storage import Key, Record
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from rxauth.concurrency import Instant
 from rxauth.errors import LoginFailed, RefreshMisconfigured, RefreshRefused, RefreshUnavailable
-from rxauth.runtime import Instant
 from rxauth.state import (
     AuthState,
     access_expires_at,

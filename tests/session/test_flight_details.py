@@ -11,8 +11,8 @@ import pytest
 import reactivex
 from reactivex import Subject
 
-from rxauth.flight import Anywhere, Flight, share_replayed
-from rxauth.single import Single
+from rxauth.concurrency import Flight, Single, share_replayed
+from rxauth.concurrency.flight import Anywhere
 from rxauth.state import AuthState, refusal
 from rxauth.tokens import Tokens
 from tests.kit import logged

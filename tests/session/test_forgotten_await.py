@@ -11,7 +11,7 @@ import pytest
 from reactivex import operators as ops
 
 from rxauth import Session, Tokens
-from rxauth.single import Single
+from rxauth.concurrency import Single
 from rxauth.testing import VirtualTime
 from tests.kit import FakeRefresher
 

@@ -13,8 +13,8 @@ from reactivex import operators as ops
 
 from rxauth import Session, Tokens
 from rxauth.actions import SessionEnded, TokensRefreshed
+from rxauth.concurrency import Runtime
 from rxauth.errors import RefreshRefused, SessionClosed, SessionExpired, WouldDeadlock
-from rxauth.runtime import Runtime
 
 
 class Endpoint:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from rxauth import Session, Tokens
+from rxauth.concurrency import Runtime
 from rxauth.errors import ForkedSession
-from rxauth.runtime import Runtime
 
 
 class Endpoint:

@@ -19,8 +19,8 @@ from rxauth import AuthState, Session, Store, Tokens, auth_reducer
 from rxauth.actions import (
     TokensRefreshed,
 )
+from rxauth.concurrency import Runtime
 from rxauth.errors import LoginFailed, RefresherError, RefreshRefused, SessionExpired
-from rxauth.runtime import Runtime
 from rxauth.sessions import Sessions
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, stale

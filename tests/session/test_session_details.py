@@ -13,6 +13,8 @@ import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer, combine_reducers
 from rxauth.actions import Refresh, SignInFailed
+from rxauth.concurrency import Runtime
+from rxauth.concurrency.runtime import LINGER
 from rxauth.errors import (
     InvalidTokens,
     LoginFailed,
@@ -23,7 +25,6 @@ from rxauth.errors import (
     WouldDeadlock,
 )
 from rxauth.recorder import record
-from rxauth.runtime import LINGER, Runtime
 from rxauth.slices import sessions_in
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime

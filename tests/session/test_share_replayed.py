@@ -10,8 +10,8 @@ import pytest
 import reactivex
 
 from rxauth import Session, Tokens
+from rxauth.concurrency import share_replayed
 from rxauth.errors import CallCancelled
-from rxauth.flight import share_replayed
 
 
 class Endpoint:

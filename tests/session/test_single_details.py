@@ -12,9 +12,9 @@ import pytest
 import trio
 from reactivex import operators as ops
 
+from rxauth.concurrency import Flight, Single
+from rxauth.concurrency.single import is_fetching, is_working, working
 from rxauth.errors import WouldDeadlock
-from rxauth.flight import Flight
-from rxauth.single import Single, is_fetching, is_working, working
 
 
 def test_a_piped_run_on_the_thread_of_a_loop_ends() -> None:

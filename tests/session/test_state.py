@@ -18,8 +18,8 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
+from rxauth.concurrency import Instant
 from rxauth.errors import NotSignedIn, RefreshUnavailable, SessionExpired
-from rxauth.runtime import Instant
 from rxauth.state import Windows, decide, refusal
 
 NOW = Instant(1000.0, 10.0)

@@ -20,8 +20,8 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
+from rxauth.concurrency import Instant
 from rxauth.errors import RefreshUnavailable, SessionExpired
-from rxauth.runtime import Instant
 
 NOW = Instant(1000.0, 10.0)
 LATER = Instant(1005.0, 15.0)

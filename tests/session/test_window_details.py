@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rxauth import AuthState, Tokens
+from rxauth.concurrency import Instant
 from rxauth.errors import NotSignedIn, RefreshMisconfigured, RefreshUnavailable, SessionExpired
-from rxauth.runtime import Instant
 from rxauth.state import (
     Status,
     Windows,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rxauth import Tokens
+from rxauth.concurrency.runtime import running_loop
 from rxauth.errors import RxAuthError, SessionClosed
-from rxauth.runtime import running_loop
 
 if TYPE_CHECKING:
     from tests.simulation.loops import Loop

@@ -10,7 +10,7 @@ from _thread import allocate_lock
 from collections.abc import Callable
 from contextvars import Context
 
-from rxauth.runtime import Instant, Latch, Runtime
+from rxauth.concurrency import Instant, Latch, Runtime
 
 #: A wall-clock time to begin at: 2026-01-01T00:00:00Z in seconds since the epoch.
 EPOCH = 1_767_225_600.0

@@ -17,6 +17,7 @@ from rxauth.actions import (
     SigningIn,
     TokensRefreshed,
 )
+from rxauth.concurrency import Instant
 from rxauth.errors import (
     LoginFailed,
     NotSignedIn,
@@ -27,7 +28,6 @@ from rxauth.errors import (
     SessionExpired,
 )
 from rxauth.reducers import combine_reducers
-from rxauth.runtime import Instant
 from rxauth.slices import PROBE
 from rxauth.state import auth_reducer, is_cooling
 

@@ -22,7 +22,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from rxauth.runtime import Pending, Runtime
+from rxauth.concurrency import Pending, Runtime
 from rxauth.storage import Record
 from rxauth.storage.redis import RedisStorage
 from rxauth.tokens import Tokens

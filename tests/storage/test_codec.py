@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rxauth import Tokens
+from rxauth.concurrency import Instant
 from rxauth.errors import InvalidRecord, StorageError
-from rxauth.runtime import Instant
 from rxauth.storage import Record, codec
 from tests.storage.storage_kit import record, shown
 

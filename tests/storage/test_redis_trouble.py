@@ -12,8 +12,8 @@ import pytest
 import redis
 import redis.asyncio
 
+from rxauth.concurrency import Runtime
 from rxauth.errors import StorageError
-from rxauth.runtime import Runtime
 from rxauth.storage.redis import RedisStorage
 from tests.storage.redis_kit import (
     CLIENTS,

@@ -6,7 +6,7 @@ import pytest
 from token_kit import DAY, T0, after, make_jwt, received
 
 from rxauth import Tokens
-from rxauth.runtime import Instant
+from rxauth.concurrency import Instant
 from rxauth.state import AuthState, Windows, decide, is_access_expired
 
 

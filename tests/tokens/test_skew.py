@@ -6,7 +6,7 @@ import pytest
 from token_kit import T0, after, make_jwt, received
 
 from rxauth import Tokens
-from rxauth.runtime import Instant
+from rxauth.concurrency import Instant
 
 SERVER_LIFE = 300.0
 

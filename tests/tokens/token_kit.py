@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 
 from rxauth import Tokens
-from rxauth.runtime import Instant
+from rxauth.concurrency import Instant
 from rxauth.tokens import Expiry, TokenFields
 
 #: The moment of receipt in these tests; the two clocks have nothing in common.

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
+from rxauth.concurrency import Instant, Runtime
 from rxauth.errors import ForkedSession
-from rxauth.runtime import Instant, Runtime
 
 TOKEN_URL, API_URL = os.environ["TROUBLE_TOKEN_URL"], os.environ["TROUBLE_API_URL"]
 MASTER = os.getpid()

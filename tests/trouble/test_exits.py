@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rxauth.runtime import LINGER
+from rxauth.concurrency.runtime import LINGER
 from tests.trouble.trouble_kit import PATIENCE, Stage, stage, until
 from tests.trouble.trouble_programs import Program
 

@@ -29,7 +29,7 @@ from rxauth import (
     simplejwt,
 )
 from rxauth.actions import SessionEnded, SignedIn, of_type
-from rxauth.single import Single
+from rxauth.concurrency import Single
 from rxauth.state import access_token, is_signed_in
 from rxauth.storage import MemoryStorage
 from rxauth.streams import ActionStream, StateView

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from rxauth import Session, Tokens, simplejwt
+from rxauth.concurrency import Runtime
 from rxauth.errors import ApiStatusError, TokenRejected
-from rxauth.runtime import Runtime
 from rxauth.testing import Pair, TokenServer, VirtualTime
 from tests.ways.ways_of_calling import ALL, BEARERS, LEAVERS, Way
 

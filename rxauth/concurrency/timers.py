@@ -12,7 +12,7 @@ from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import CurrentThreadScheduler, TimeoutScheduler
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
-from rxauth.runtime import running_loop
+from rxauth.concurrency.runtime import running_loop
 
 T = TypeVar("T")
 

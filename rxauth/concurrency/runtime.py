@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import os
 import random
 import threading
@@ -131,7 +132,7 @@ class Runtime:
         """A place between two steps where another thread may run. Only a simulation does something here."""
 
 
-_current: ContextVar[Runtime] = ContextVar("rxauth.runtime")
+_current: ContextVar[Runtime] = ContextVar("rxauth.concurrency.runtime")
 
 
 def current_runtime() -> Runtime:
@@ -176,3 +177,8 @@ def _renew_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_after_fork)
+
+
+def is_sync(function: Any) -> bool:
+    """Can it be called for what it returns, at once?"""
+    return callable(function) and not inspect.iscoroutinefunction(function)

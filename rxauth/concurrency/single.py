@@ -15,9 +15,9 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from rxauth.concurrency.runtime import Runtime, running_loop
+from rxauth.concurrency.timers import EpicScheduler
 from rxauth.errors import WouldDeadlock
-from rxauth.runtime import Runtime, running_loop
-from rxauth.timers import EpicScheduler
 
 T = TypeVar("T")
 

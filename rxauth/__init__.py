@@ -17,7 +17,7 @@ from rxauth.refreshers import oauth2, simplejwt
 from rxauth.session import Session
 from rxauth.state import AuthState, auth_reducer
 from rxauth.store import Store
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 __version__ = "0.1.0.dev0"
 

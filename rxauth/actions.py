@@ -15,7 +15,7 @@ from reactivex import Observable
 from reactivex.abc import ObservableBase
 
 from rxauth.concurrency.runtime import Instant
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 A = TypeVar("A")
 B = TypeVar("B")

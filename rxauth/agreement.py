@@ -22,7 +22,7 @@ from rxauth.slices import slice_in
 from rxauth.state import AuthState
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.store import Store
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 
 class Agreement:

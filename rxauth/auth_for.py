@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from rxauth.bearer import BearerAuth, BearerFlow
-from rxauth.refreshers.posting import origin_of
 from rxauth.session import Session
+from rxauth.tokens.origins import origin_of
 
 
 def auth_for(client: Any, session: Session[Any]) -> BearerFlow:

@@ -8,7 +8,7 @@ from typing import Any
 from rxauth.concurrency.flight import Anywhere, Flight
 from rxauth.concurrency.single import Leave, Loop, Settle
 from rxauth.errors import CallCancelled, RxAuthError
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 from rxauth.trace import SESSION, CallReleased, CallWaits, Traced, next_caller
 
 

@@ -17,7 +17,7 @@ from rxauth.concurrency.single import Leave, Loop, Settle, stay
 from rxauth.errors import CallCancelled, RxAuthError, TokenRejected, TooManyWaiting
 from rxauth.presence import Presence
 from rxauth.state import AuthState, is_premature
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 R = TypeVar("R")
 

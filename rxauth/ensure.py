@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.single import Leave, Loop, Settle, Single
 from rxauth.errors import LoginFailed, NotSignedIn, SessionChanged, SessionExpired
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 #: How often it asks again because somebody else signed in, or out, meanwhile.
 _TRIES: Final = 4

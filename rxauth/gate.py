@@ -16,7 +16,7 @@ from rxauth.concurrency.serialized import OneAtATime
 from rxauth.concurrency.single import Loop
 from rxauth.effect import Effect, Gatekeeping
 from rxauth.errors import TooManyWaiting
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -14,7 +14,7 @@ from rxauth.concurrency.runtime import running_loop
 from rxauth.concurrency.single import Leave, Loop, Settle, Single, stay
 from rxauth.effect import Gatekeeping, as_coroutine, on_loop, signed_in_as
 from rxauth.errors import CallCancelled
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 
 def gated(session: Gatekeeping, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Single[Any]]:

@@ -24,7 +24,7 @@ from rxauth.outcomes import Outcome, Outcomes, S, pair_of
 from rxauth.refresh import RefreshRun, is_current, no_thread
 from rxauth.resume import unreadable
 from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 from rxauth.trace import refused
 from rxauth.turn import SharedRefreshRun, look
 

@@ -17,7 +17,7 @@ from rxauth.refreshers.answers import failure_of, httpx_kinds, judge_login, reme
 from rxauth.refreshers.protocol import NotCalled, call, tokens_of
 from rxauth.refreshers.reasons import address, reason
 from rxauth.settings import LONGEST_PAUSE
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 log = logging.getLogger("rxauth")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rxauth.concurrency.runtime import Instant
 from rxauth.state import AuthState
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 from rxauth.trace import next_caller
 
 #: The key of ours in the `extensions` of httpx's requests and responses.

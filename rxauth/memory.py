@@ -23,7 +23,7 @@ from rxauth.actions import (
 from rxauth.concurrency.runtime import Instant
 from rxauth.errors import RxAuthError
 from rxauth.state import AuthState, auth_reducer
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 
 class Amends(NamedTuple):

@@ -49,9 +49,9 @@ from rxauth.refreshers.protocol import Refresher
 from rxauth.settings import Settings
 from rxauth.state import AuthState, present
 from rxauth.storage.guarded import GuardedStorage
-from rxauth.storage.owner import is_same_account
 from rxauth.store import Store
-from rxauth.tokens import Tokens
+from rxauth.tokens.account import is_same_account
+from rxauth.tokens.pair import Tokens
 
 #: The state of the store; the one that a session makes for itself holds an `AuthState` alone.
 S = TypeVar("S", default=AuthState)

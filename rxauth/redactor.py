@@ -14,7 +14,7 @@ import httpx
 from rxauth.errors import RxAuthError
 from rxauth.redaction.names import HIDDEN, fingerprint, in_place_of, is_guessable, is_hidden, is_secret, name_of
 from rxauth.redaction.text import LONG, without_secrets
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 #: How many secrets that passed are looked for in texts; older ones are forgotten.
 REMEMBERED = 64

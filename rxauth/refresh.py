@@ -25,7 +25,7 @@ from rxauth.refreshers.protocol import Refresher, call, rotates, tokens_of
 from rxauth.settings import Settings
 from rxauth.state import AuthState, is_premature
 from rxauth.storage.guarded import GuardedStorage
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 log = logging.getLogger("rxauth")
 

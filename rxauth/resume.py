@@ -17,7 +17,7 @@ from rxauth.refreshers.protocol import rotates
 from rxauth.storage.guarded import why
 from rxauth.storage.lineage import is_of_another_account, knows
 from rxauth.storage.protocol import Record
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 from rxauth.turn import doubt
 
 log = logging.getLogger("rxauth")

@@ -27,7 +27,7 @@ from rxauth.marks import EXTENSION, Began
 from rxauth.redaction.tracebacks import own_frames, without_frames
 from rxauth.refreshers.answers import httpx_kinds
 from rxauth.session import Session
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 from rxauth.trace import sent
 
 #: The type of an answer without an end; it is looked at before the body is read.

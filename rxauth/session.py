@@ -27,7 +27,6 @@ from rxauth.gate import Failed, Project, gate
 from rxauth.gated import gated
 from rxauth.gatekeeper import Gatekeeper
 from rxauth.login import LoginRun, sign_out
-from rxauth.origins import Origins
 from rxauth.outcomes import S
 from rxauth.presence import until_closed
 from rxauth.redaction.display import Shown
@@ -42,7 +41,8 @@ from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.storage.protocol import check_storage
 from rxauth.store import Store
-from rxauth.tokens import Tokens
+from rxauth.tokens.origins import Origins
+from rxauth.tokens.pair import Tokens
 from rxauth.turn import check_lease, look
 
 T = TypeVar("T")

@@ -33,7 +33,7 @@ from rxauth.errors import (
     SessionExpired,
 )
 from rxauth.redaction.display import Shown
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 Status = Literal["signed_out", "signing_in", "signed_in", "refreshing", "degraded"]
 Decision = Literal["signed_out", "wait_for_login", "fresh", "refresh_ahead", "refresh", "unavailable"]

@@ -19,7 +19,7 @@ from rxauth.settings import LONGEST_PAUSE, Settings
 from rxauth.storage.guarded import News, why
 from rxauth.storage.lineage import began_with
 from rxauth.storage.protocol import Record
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 log = logging.getLogger("rxauth")
 

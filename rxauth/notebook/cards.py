@@ -27,7 +27,7 @@ from rxauth.session import Session
 from rxauth.slices import sessions_in
 from rxauth.state import AuthState
 from rxauth.store import Store
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 #: A sign for each tone, so that a card reads without colours.
 _SIGNS = {"good": "✓", "busy": "↻", "bad": "✕", "idle": "–"}

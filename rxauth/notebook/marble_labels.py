@@ -14,7 +14,7 @@ from rxauth.notebook.words import shorten, span
 from rxauth.redaction.text import without_secrets
 from rxauth.redactor import Opaque
 from rxauth.state import AuthState
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 #: How long a marble's label may be.
 SHORT = 12

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import httpx
 
 from rxauth.concurrency.runtime import is_sync
-from rxauth.names import check_sendable
 from rxauth.refreshers.answers import Final
+from rxauth.tokens.wire_names import check_sendable
 
 
 def as_final(final: Any) -> Final:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from rxauth.names import GRANT_TYPE
+from rxauth.tokens.wire_names import GRANT_TYPE
 
 #: Under these an answer has its complaints, and none of them is a field: DRF, ASP.NET (RFC 9457), FastAPI, Laravel.
 _ENVELOPES = frozenset(

@@ -11,7 +11,6 @@ import httpx
 
 from rxauth.concurrency.runtime import current_runtime, is_sync
 from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshUnavailable
-from rxauth.names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 from rxauth.refreshers.advice import Advised
 from rxauth.refreshers.answers import Final, judge, judge_login, parse_date
 from rxauth.refreshers.checks import (
@@ -23,11 +22,14 @@ from rxauth.refreshers.checks import (
     check_texts,
     check_transport,
 )
-from rxauth.refreshers.posting import ask, origin_of
+from rxauth.refreshers.posting import ask
 from rxauth.refreshers.reading import set_cookie
 from rxauth.refreshers.reasons import address
 from rxauth.refreshers.said import is_signed_out, parse_json
-from rxauth.tokens import Expiry, TokenFields, Tokens
+from rxauth.tokens.origins import origin_of
+from rxauth.tokens.pair import Tokens
+from rxauth.tokens.response import Expiry, TokenFields
+from rxauth.tokens.wire_names import AUTHORIZATION, BEARER, COOKIE, REFRESH_TOKEN, check_sendable
 
 Send = Literal["json", "form", "header", "cookie"]
 LogoutMethod = Literal["POST", "PUT", "DELETE", "GET"]

@@ -8,14 +8,22 @@ from urllib.parse import quote_plus
 import httpx
 
 from rxauth.errors import OriginNotAllowed
-from rxauth.names import CLIENT_ID, CLIENT_SECRET, GRANT_TYPE, REFRESH_TOKEN, SCOPE, TOKEN, TOKEN_TYPE_HINT
-from rxauth.origins import is_safe, parse_origin, show
 from rxauth.redaction.tracebacks import concealed
 from rxauth.refreshers.advice import built_in
 from rxauth.refreshers.checks import as_url, check_texts
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options
-from rxauth.refreshers.posting import origin_of, without_password
-from rxauth.tokens import Tokens
+from rxauth.refreshers.posting import without_password
+from rxauth.tokens.origins import is_safe, origin_of, parse_origin, show
+from rxauth.tokens.pair import Tokens
+from rxauth.tokens.wire_names import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    GRANT_TYPE,
+    REFRESH_TOKEN,
+    SCOPE,
+    TOKEN,
+    TOKEN_TYPE_HINT,
+)
 
 ClientAuth = Literal["basic", "body"]
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 import httpx
 
 from rxauth.concurrency.runtime import Runtime, current_runtime
-from rxauth.names import AUTHORIZATION
-from rxauth.origins import is_safe, parse_origin
 from rxauth.refreshers.reading import READ_TIMEOUT, plain, read
+from rxauth.tokens.origins import is_safe, origin_of, parse_origin
+from rxauth.tokens.wire_names import AUTHORIZATION
 
 
 def ask(
@@ -102,12 +102,6 @@ def _direct(url: str) -> dict[str, None] | None:
     parsed = httpx.URL(url)
     is_direct = parsed.scheme == "http" and is_safe(parse_origin(origin_of(url)))
     return {f"http://[{parsed.host}]" if ":" in parsed.host else f"http://{parsed.host}": None} if is_direct else None
-
-
-def origin_of(url: str) -> str:
-    """scheme://host[:port] of an absolute URL."""
-    parsed = httpx.URL(url)
-    return str(parsed.copy_with(raw_path=b"", username="", password="", fragment=None)).rstrip("/")
 
 
 def without_password(url: str) -> str:

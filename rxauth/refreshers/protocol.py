@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 from rxauth.concurrency.runtime import Instant, current_runtime
 from rxauth.errors import InvalidTokens, RefresherError
-from rxauth.names import ACCESS_TOKEN, SIMPLEJWT_ACCESS
-from rxauth.tokens import Tokens, names_in
+from rxauth.tokens.pair import Tokens, names_in
+from rxauth.tokens.wire_names import ACCESS_TOKEN, SIMPLEJWT_ACCESS
 
 #: Tokens, or the decoded answer of a token endpoint that `Tokens.from_response` understands.
 Answer: TypeAlias = Tokens | Mapping[str, Any]

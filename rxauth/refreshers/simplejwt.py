@@ -6,14 +6,14 @@ from typing import Any, Unpack
 
 import httpx
 
-from rxauth.names import SIMPLEJWT_REFRESH
 from rxauth.redaction.tracebacks import concealed
 from rxauth.refreshers.advice import built_in
 from rxauth.refreshers.checks import as_url, check_texts
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options
 from rxauth.refreshers.posting import without_password
 from rxauth.refreshers.reasons import shown
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
+from rxauth.tokens.wire_names import SIMPLEJWT_REFRESH
 
 _ADVICE = built_in(
     login="login_path=",

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 from rxauth.errors import InvalidRecord, InvalidTokens
 from rxauth.redaction.tracebacks import concealed
 from rxauth.storage.protocol import Record
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 VERSION: Final = 1
 

@@ -14,9 +14,10 @@ from rxauth.errors import SessionExpired, StorageError
 from rxauth.redaction.tracebacks import own_frames
 from rxauth.storage.lineage import brings_back, following, given_again, knows, remembering
 from rxauth.storage.memory import MemoryStorage
-from rxauth.storage.owner import account_of, check_endpoint
+from rxauth.storage.owner import check_endpoint
 from rxauth.storage.protocol import Key, Record, SharedStorage, TokenStorage, WatchedStorage
-from rxauth.tokens import Tokens
+from rxauth.tokens.account import account_of
+from rxauth.tokens.pair import Tokens
 
 T = TypeVar("T")
 

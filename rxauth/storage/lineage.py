@@ -11,9 +11,9 @@ import hashlib
 from dataclasses import replace
 from typing import Final
 
-from rxauth.storage.owner import account_of
 from rxauth.storage.protocol import Record
-from rxauth.tokens import Tokens
+from rxauth.tokens.account import account_of
+from rxauth.tokens.pair import Tokens
 
 #: How many of each are remembered.
 _REMEMBERED: Final = 8

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 #: (sign_in, generation): which pair of whose.
 Key: TypeAlias = tuple[str, int]

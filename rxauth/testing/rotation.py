@@ -10,7 +10,7 @@ from typing import Literal
 
 import jwt
 
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 Reuse = Literal["revoke_family", "reject", "allow"]
 #: What the server thinks of an access token.

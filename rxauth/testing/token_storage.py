@@ -11,7 +11,7 @@ from unittest import SkipTest
 
 from rxauth.errors import InvalidRecord
 from rxauth.storage.protocol import Record, TokenStorage
-from rxauth.tokens import Tokens
+from rxauth.tokens.pair import Tokens
 
 MINE, THEIRS = "sign-in-of-mine", "sign-in-of-others"
 SECRET = "s3cret"

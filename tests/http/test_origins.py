@@ -14,8 +14,8 @@ from http_kit import KINDS, Kind, authorizations, signed_in
 
 from rxauth import Session, Tokens
 from rxauth.errors import OriginNotAllowed
-from rxauth.origins import Origins, parse_origin, show
 from rxauth.testing import TokenServer
+from rxauth.tokens.origins import Origins, parse_origin, show
 from tests.kit import logged
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

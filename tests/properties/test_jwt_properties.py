@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rxauth import Tokens
 from rxauth.concurrency import Instant
 from rxauth.errors import InvalidTokens
-from rxauth.tokens import read_claims
+from rxauth.tokens.claims import read_claims
 from tests.properties.property_kit import INSTANTS, JSON, SCALARS, T0, check_sane, make_jwt
 
 CLAIMS = st.fixed_dictionaries({}, optional=dict.fromkeys(("exp", "iat", "nbf", "sub", "aud", "jti"), SCALARS | JSON))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rxauth import BearerAuth, Session, Tokens
 from rxauth.errors import OriginNotAllowed
-from rxauth.origins import Origins, is_safe, parse_origin, show
 from rxauth.refreshers.endpoint import origin_of
+from rxauth.tokens.origins import Origins, is_safe, parse_origin, show
 
 PORTS = {"http": 80, "https": 443}
 #: A WebSocket connects where its HTTP handshake goes (RFC 6455 section 3).

@@ -11,7 +11,7 @@ from rxauth import AuthState, Tokens
 from rxauth.concurrency import Instant
 from rxauth.explain import explain
 from rxauth.state import Windows, decide, is_access_expired, is_premature
-from rxauth.tokens import CLOCK_DRIFT
+from rxauth.tokens.pair import CLOCK_DRIFT
 from tests.properties.property_kit import INSTANTS, T0
 
 LIVES = st.floats(0, 1e308) | st.floats(0, 1e5) | st.sampled_from([0.0, 1e-9, 1.0, 5.0, 50.0, 60.0, 240.0, 300.0, 1e12])

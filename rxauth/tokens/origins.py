@@ -129,3 +129,9 @@ def show(origin: Origin) -> str:
     scheme, host, port = origin
     name = f"[{host}]" if ":" in host else host
     return f"{scheme}://{name}" if _PORTS.get(scheme) == port else f"{scheme}://{name}:{port}"
+
+
+def origin_of(url: str) -> str:
+    """scheme://host[:port] of an absolute URL."""
+    parsed = httpx.URL(url)
+    return str(parsed.copy_with(raw_path=b"", username="", password="", fragment=None)).rstrip("/")

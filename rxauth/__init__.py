@@ -9,14 +9,14 @@ Actions, selectors, errors and everything else are imported from their rooms: `r
 from rxauth.api import ApiCall, ApiFailed, ApiStarted, ApiSucceeded, Request, api_epic, call, request
 from rxauth.bearer import BearerAuth
 from rxauth.concurrency.share import share_replayed
-from rxauth.epics import combine_epics
 from rxauth.errors import NotSignedIn, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.redaction.display import show_with
-from rxauth.reducers import combine_reducers
 from rxauth.refreshers import oauth2, simplejwt
 from rxauth.session import Session
 from rxauth.state import AuthState, auth_reducer
-from rxauth.store import Store
+from rxauth.store.epics import combine_epics
+from rxauth.store.reducers import combine_reducers
+from rxauth.store.store import Store
 from rxauth.tokens.pair import Tokens
 
 __version__ = "0.1.0.dev0"

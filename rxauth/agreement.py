@@ -21,7 +21,7 @@ from rxauth.refresh import Host
 from rxauth.slices import slice_in
 from rxauth.state import AuthState
 from rxauth.storage.guarded import GuardedStorage
-from rxauth.store import Store
+from rxauth.store.store import Store
 from rxauth.tokens.pair import Tokens
 
 

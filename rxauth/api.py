@@ -33,12 +33,12 @@ from rxauth.concurrency.policy import Policy, check_policy
 from rxauth.concurrency.runtime import running_loop
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.concurrency.single import Loop, Single
-from rxauth.epics import Epic
 from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
 from rxauth.loop_end import LoopEnd
 from rxauth.sending import Sending, awaited, forsake
 from rxauth.session import Session
-from rxauth.streams import ActionSource, ActionStream, StateView
+from rxauth.store.epics import Epic
+from rxauth.store.streams import ActionSource, ActionStream, StateView
 from rxauth.thread_sender import ThreadSender
 
 __all__ = [

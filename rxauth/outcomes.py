@@ -49,7 +49,7 @@ from rxauth.refreshers.protocol import Refresher
 from rxauth.settings import Settings
 from rxauth.state import AuthState, present
 from rxauth.storage.guarded import GuardedStorage
-from rxauth.store import Store
+from rxauth.store.store import Store
 from rxauth.tokens.account import is_same_account
 from rxauth.tokens.pair import Tokens
 

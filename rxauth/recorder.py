@@ -14,8 +14,9 @@ from rxauth.concurrency.runtime import Runtime
 from rxauth.eventlog import Event
 from rxauth.recording import Recording
 from rxauth.session import Session
-from rxauth.store import Store
-from rxauth.trace import ERRORS, SESSION, Completed, Disposed, Emitted, Failed, Subscribed
+from rxauth.store.store import Store
+from rxauth.store.tap import ERRORS, SESSION
+from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed
 
 __all__ = ["Event", "Recording", "record", "spy"]
 

@@ -13,7 +13,6 @@ from typing import Any, Self, TypeVar
 
 from reactivex.disposable import CompositeDisposable
 
-from rxauth.actions import check_kinds
 from rxauth.canonical import Canonical
 from rxauth.concurrency.closing import Closing
 from rxauth.concurrency.runtime import Runtime
@@ -22,7 +21,8 @@ from rxauth.errors import InvalidRecording
 from rxauth.eventlog import Event, EventLog
 from rxauth.redaction.display import Shown
 from rxauth.redactor import Redactor
-from rxauth.reducers import Reducer
+from rxauth.store.actions import check_kinds
+from rxauth.store.reducers import Reducer
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Recording(Shown, Closing):
         self._log = EventLog(events, limit)
         self._total = self._log[-1].number if len(self._log) else 0
         self.initial = initial
-        #: For stores: see `rxauth.trace.Tap`.
+        #: For stores: see `rxauth.store.tap.Tap`.
         self.waiting: deque[Any] = deque()
         self.keep: Callable[[tuple[float, Any, str]], None] = self.waiting.extend
         self.patience = 1

@@ -22,7 +22,7 @@ from rxauth.concurrency.serialized import OneAtATime
 from rxauth.errors import ApiRequestError, CallCancelled, CallSkipped
 from rxauth.senders import Entry, Sender
 from rxauth.session import Session
-from rxauth.streams import StateView
+from rxauth.store.streams import StateView
 from rxauth.trace import next_caller
 
 R = TypeVar("R")

@@ -40,7 +40,7 @@ from rxauth.state import AuthState, auth_reducer, is_refreshing, present
 from rxauth.storage import MemoryStorage, TokenStorage
 from rxauth.storage.guarded import GuardedStorage
 from rxauth.storage.protocol import check_storage
-from rxauth.store import Store
+from rxauth.store.store import Store
 from rxauth.tokens.origins import Origins
 from rxauth.tokens.pair import Tokens
 from rxauth.turn import check_lease, look

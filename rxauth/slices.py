@@ -10,7 +10,7 @@ from rxauth.actions import SigningIn
 from rxauth.concurrency.runtime import Instant
 from rxauth.errors import MissingSlice
 from rxauth.state import AuthState
-from rxauth.store import Store
+from rxauth.store.store import Store
 
 
 class Resident(Protocol):

@@ -5,38 +5,17 @@ None of this is dispatched: no reducer, epic or subscriber ever sees it. It is n
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from rxauth.errors import OriginNotAllowed
-
-#: The streams of a recording that have a name of their own. Dispatched actions are in the stream "".
-SESSION = "session"
-ERRORS = "errors"
+from rxauth.store.tap import SESSION, Traced
 
 #: A number for a caller, new in this process.
 next_caller: Callable[[], int] = count(1).__next__
-
-
-class Tap(Protocol):
-    """A recorder, for a store, which notes each action in it without a call of a method: that would cost a recorded
-    dispatch a twentieth more."""
-
-    clock: Callable[[], float]
-    #: What was noted and waits to be taken in: the moment, the event and its stream, one after the other.
-    waiting: deque[Any]
-    #: Notes these three in one step; the caller may hold locks.
-    keep: Callable[[tuple[float, Any, str]], None]
-    #: `take_in` is due when `waiting` is so long.
-    patience: int
-
-    def take_in(self) -> None:
-        """Look into what was noted: nobody holds a lock."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +69,6 @@ class RequestEnded(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorReported:
-    """An error that nobody else heard of, as told to the store's `report`: `where` it happened, and during which kind
-    of action (a class's name, "" for none)."""
-
-    error: Exception
-    where: str
-    during: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """What an observable behind `spy` did for its subscriber number `subscriber`, counted from 1 in each spy."""
 
@@ -133,12 +102,6 @@ class Completed(Signal):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disposed(Signal):
     """The subscriber left before the end."""
-
-
-class Traced(Protocol):
-    """A store, for those who note what they do."""
-
-    def trace(self, event: Any, stream: str, *, locked: bool = False) -> None: ...
 
 
 def traced_flow(

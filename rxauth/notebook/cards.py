@@ -26,7 +26,7 @@ from rxauth.redactor import Redactor
 from rxauth.session import Session
 from rxauth.slices import sessions_in
 from rxauth.state import AuthState
-from rxauth.store import Store
+from rxauth.store.store import Store
 from rxauth.tokens.pair import Tokens
 
 #: A sign for each tone, so that a card reads without colours.

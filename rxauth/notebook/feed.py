@@ -18,7 +18,7 @@ from rxauth.recording import Recording
 from rxauth.session import Session
 from rxauth.slices import sessions_in
 from rxauth.state import Windows
-from rxauth.store import Store
+from rxauth.store.store import Store
 
 #: The recording keeps so many times what is shown, for an event loop that is busy for a while.
 SPARE = 4

@@ -13,7 +13,8 @@ from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStart
 from rxauth.errors import CallCancelled
 from rxauth.eventlog import Event
 from rxauth.state import AuthState, auth_reducer
-from rxauth.trace import CallRefused, CallReleased, CallWaits, ErrorReported, RequestEnded, RequestSent
+from rxauth.store.tap import ErrorReported
+from rxauth.trace import CallRefused, CallReleased, CallWaits, RequestEnded, RequestSent
 
 #: How many answers are remembered, because their call may be repeated with a new token and then counts once.
 REPEATABLE = 1000

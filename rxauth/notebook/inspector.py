@@ -20,7 +20,7 @@ from rxauth.notebook.words import clock, shorten
 from rxauth.recording import Recording
 from rxauth.redactor import Redactor
 from rxauth.session import Session
-from rxauth.store import Store, log
+from rxauth.store.store import Store, log
 
 Message: TypeAlias = dict[str, Any]
 

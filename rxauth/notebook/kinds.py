@@ -20,17 +20,8 @@ from rxauth.actions import (
 from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.eventlog import Event
 from rxauth.notebook.words import shorten
-from rxauth.trace import (
-    CallRefused,
-    CallReleased,
-    CallWaits,
-    Emitted,
-    ErrorReported,
-    Failed,
-    RequestEnded,
-    RequestSent,
-    Signal,
-)
+from rxauth.store.tap import ErrorReported
+from rxauth.trace import CallRefused, CallReleased, CallWaits, Emitted, Failed, RequestEnded, RequestSent, Signal
 
 #: Patterns of so many kinds, one after the other, are folded when they repeat.
 PATTERN = 4

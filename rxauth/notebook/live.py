@@ -14,7 +14,7 @@ from rxauth.notebook.summary import SIGNS, Summary
 from rxauth.notebook.words import clock
 from rxauth.recording import Recording
 from rxauth.session import Session
-from rxauth.store import Store
+from rxauth.store.store import Store
 
 #: Seconds between two updates, how many events are kept, and how many lines of them are shown.
 PERIOD, LIMIT, LINES = 0.1, 1000, 5

@@ -19,8 +19,8 @@ from rxauth.notebook.story import Story, tell
 from rxauth.notebook.text import write
 from rxauth.recorder import Recording, spy
 from rxauth.session import Session
-from rxauth.store import Store
-from rxauth.trace import ERRORS, SESSION
+from rxauth.store.store import Store
+from rxauth.store.tap import ERRORS, SESSION
 
 
 class Marbles(Closing):

@@ -11,10 +11,10 @@ from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.observable.marbles import parse
 
-from rxauth.epics import Epic, name_of
 from rxauth.recorder import Event, Recording
-from rxauth.reducers import Reducer
-from rxauth.store import Store
+from rxauth.store.epics import Epic, name_of
+from rxauth.store.reducers import Reducer
+from rxauth.store.store import Store
 from rxauth.testing.diagram import ANY_ERROR, Mark, explain_difference
 from rxauth.testing.time import VirtualTime
 

@@ -9,8 +9,8 @@ import reactivex
 from guard_kit import per_item, signed_in, steps
 from reactivex import Subject
 
-from rxauth.audience import Audience
 from rxauth.store import Store
+from rxauth.store.audience import Audience
 
 
 class Running:

@@ -11,8 +11,9 @@ import httpx
 
 from rxauth import AuthState, BearerAuth, Session, Store, Tokens, auth_reducer, combine_reducers, simplejwt
 from rxauth.recorder import Event
+from rxauth.store.tap import SESSION
 from rxauth.testing import TokenServer, VirtualTime
-from rxauth.trace import SESSION, CallReleased, CallWaits, RequestEnded, RequestSent
+from rxauth.trace import CallReleased, CallWaits, RequestEnded, RequestSent
 
 API = "https://api.example.com"
 

@@ -15,8 +15,9 @@ from rxauth.notebook.folding import REPEATABLE, Tally, auth_states
 from rxauth.notebook.summary import token_words
 from rxauth.recorder import record
 from rxauth.state import Windows
+from rxauth.store import ErrorReported
+from rxauth.store.tap import ERRORS
 from rxauth.testing import faults
-from rxauth.trace import ERRORS, ErrorReported
 
 ME = call(Request.get("/api/me/"))
 

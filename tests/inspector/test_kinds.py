@@ -11,7 +11,9 @@ from rxauth.api import ApiStarted
 from rxauth.concurrency import Instant
 from rxauth.notebook.kinds import LANES, Kind, bursts, kind_of
 from rxauth.recorder import Event
-from rxauth.trace import ERRORS, Emitted, ErrorReported, Failed
+from rxauth.store import ErrorReported
+from rxauth.store.tap import ERRORS
+from rxauth.trace import Emitted, Failed
 
 ADD, MARK = Kind("Add", "", "actions", "dot", "plain"), Kind("Mark", "", "actions", "dot", "plain")
 

@@ -20,7 +20,8 @@ from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, Sessio
 from rxauth.notebook import marbles
 from rxauth.notebook.marble_labels import columns
 from rxauth.redactor import Opaque
-from rxauth.trace import Completed, Disposed, Emitted, ErrorReported, Failed, Subscribed
+from rxauth.store import ErrorReported
+from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed
 
 HOSTILE = ["<script>alert(1)</script>", "]]>", "&amp;", "\x00\x1b[31m", "\ud800", "\uffff", "'\"", "名" * 50, "", "\n"]
 TIMES = st.one_of(

@@ -36,7 +36,8 @@ from rxauth.notebook.marble_streams import Line, Mark, StreamLane
 from rxauth.notebook.marble_tokens import Piece
 from rxauth.notebook.story import tell
 from rxauth.recorder import Recording
-from rxauth.trace import CallWaits, Emitted, ErrorReported, Subscribed
+from rxauth.store import ErrorReported
+from rxauth.trace import CallWaits, Emitted, Subscribed
 
 LIMIT = 500_000
 

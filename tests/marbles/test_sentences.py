@@ -29,8 +29,9 @@ from rxauth.errors import CallCancelled, LoginFailed
 from rxauth.notebook.marble_words import headline, sentence
 from rxauth.notebook.story import tell
 from rxauth.recorder import Recording
+from rxauth.store import ErrorReported
 from rxauth.testing import faults
-from rxauth.trace import Emitted, ErrorReported, Failed, Subscribed
+from rxauth.trace import Emitted, Failed, Subscribed
 
 
 def said(recording: Recording) -> tuple[str, str]:

@@ -33,7 +33,8 @@ from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, Sessio
 from rxauth.notebook.marble_calls import Span
 from rxauth.notebook.story import Gate, Story, tell
 from rxauth.recorder import Event, Recording
-from rxauth.trace import CallWaits, Disposed, Emitted, ErrorReported, Failed, Subscribed
+from rxauth.store import ErrorReported
+from rxauth.trace import CallWaits, Disposed, Emitted, Failed, Subscribed
 
 
 def kinds(story: Story, lane: int = 0) -> list[tuple[str, float, float]]:

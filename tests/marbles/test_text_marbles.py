@@ -22,7 +22,7 @@ from marble_kit import (
 
 from rxauth.notebook import marbles
 from rxauth.notebook.marble_labels import columns
-from rxauth.trace import ErrorReported
+from rxauth.store import ErrorReported
 
 
 def lanes(*events: tuple[Any, ...], initial: Any = None) -> dict[str, str]:

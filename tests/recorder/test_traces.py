@@ -25,8 +25,9 @@ from rxauth.api import request
 from rxauth.errors import CallCancelled, NotSignedIn, OriginNotAllowed, RefreshUnavailable, SessionExpired
 from rxauth.recorder import Recording, record
 from rxauth.refreshers import simplejwt
+from rxauth.store import ErrorReported
 from rxauth.testing import TokenServer, VirtualTime, faults
-from rxauth.trace import CallRefused, CallReleased, CallWaits, ErrorReported, RequestEnded, RequestSent
+from rxauth.trace import CallRefused, CallReleased, CallWaits, RequestEnded, RequestSent
 
 API = "https://api.example.com"
 

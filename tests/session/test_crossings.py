@@ -26,8 +26,8 @@ from rxauth.errors import (
     SessionExpired,
     StoreClosed,
 )
-from rxauth.reducers import combine_reducers
 from rxauth.storage import Key, MemoryStorage, Record
+from rxauth.store import combine_reducers
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, make
 

@@ -27,9 +27,9 @@ from rxauth.errors import (
     SessionChanged,
     SessionExpired,
 )
-from rxauth.reducers import combine_reducers
 from rxauth.slices import PROBE
 from rxauth.state import auth_reducer, is_cooling
+from rxauth.store import combine_reducers
 
 #: So many refreshes of tokens that were refused early, or arrived stale, are let through in 30 s.
 MOST_PREMATURE = 5

@@ -11,7 +11,7 @@ from reactivex.subject import Subject
 from store_kit import Add, Boom, Ping, Pong, Reports, Seen, log_reducer
 
 from rxauth import Store
-from rxauth.epics import RESTARTS
+from rxauth.store.epics import RESTARTS
 
 
 def answer(action: Any) -> Pong:

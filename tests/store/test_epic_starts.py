@@ -17,8 +17,8 @@ from store_kit import Action, Add, Crew, LoudPing, Ping, Pong, Reports, Seen, co
 
 from rxauth import Session, Store, Tokens, combine_epics
 from rxauth.actions import Refresh, TokensRefreshed
-from rxauth.drain import LONGEST_CHAIN
 from rxauth.errors import EndlessEpic, InvalidEpic, TooManyRefreshes
+from rxauth.store.queue import LONGEST_CHAIN
 from tests.kit import make
 
 

@@ -11,9 +11,9 @@ from reactivex import operators as ops
 from store_kit import Action, Add, LoudPing, Noop, Ping, Pong, Seen, count_reducer, log_reducer
 
 from rxauth import Store
-from rxauth.actions import of_type
-from rxauth.audience import Routes
-from rxauth.streams import ActionListener
+from rxauth.store import of_type
+from rxauth.store.audience import Routes
+from rxauth.store.listeners import ActionListener
 
 
 def both_ways(*kinds: type[Any]) -> tuple[Seen, Seen]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rxauth import Store
-from rxauth.reads import reads
+from rxauth.store.reads import reads
 
 STILL = {"kept": "the same"}
 

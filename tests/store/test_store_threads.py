@@ -28,7 +28,7 @@ from store_kit import (
 )
 
 from rxauth import Store
-from rxauth.drain import FAIR_SHARE
+from rxauth.store.queue import FAIR_SHARE
 
 
 @pytest.fixture

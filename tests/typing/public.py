@@ -28,11 +28,11 @@ from rxauth import (
     share_replayed,
     simplejwt,
 )
-from rxauth.actions import SessionEnded, SignedIn, of_type
+from rxauth.actions import SessionEnded, SignedIn
 from rxauth.concurrency import Single
 from rxauth.state import access_token, is_signed_in
 from rxauth.storage import MemoryStorage
-from rxauth.streams import ActionStream, StateView
+from rxauth.store import ActionStream, StateView, of_type
 
 
 @dataclass(frozen=True)

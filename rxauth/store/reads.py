@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from rxauth.streams import Listener, SelectListener
+from rxauth.store.listeners import Listener, SelectListener
 
 #: With these a function can reach its argument in ways that its code does not show.
 _PEEKING = frozenset({"locals", "vars", "eval", "exec", "dir", "_getframe", "currentframe"})

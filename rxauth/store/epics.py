@@ -11,9 +11,10 @@ import reactivex
 from reactivex import Observable, abc
 from reactivex.disposable import SerialDisposable
 
-from rxauth.drain import LONGEST_CHAIN
 from rxauth.errors import EndlessEpic, InvalidEpic
-from rxauth.streams import ActionSource, ActionStream, LastSeen, Report, StateView
+from rxauth.store.listeners import LastSeen, Report
+from rxauth.store.queue import LONGEST_CHAIN
+from rxauth.store.streams import ActionSource, ActionStream, StateView
 
 S = TypeVar("S")
 

@@ -13,7 +13,7 @@ from reactivex import abc
 from rxauth.concurrency.runtime import running_loop
 from rxauth.concurrency.single import stays, working
 from rxauth.errors import as_error
-from rxauth.streams import Listener, Report
+from rxauth.store.listeners import Listener, Report
 
 #: How many entries of other threads one thread delivers before it hands the rest on.
 FAIR_SHARE = 1000

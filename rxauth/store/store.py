@@ -13,28 +13,21 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.scheduler import CurrentThreadScheduler, TrampolineScheduler
 
-from rxauth.actions import is_function, kind_of, why_no_action
-from rxauth.audience import Audience
 from rxauth.concurrency.closing import Closing
 from rxauth.concurrency.runtime import is_sync, running_loop
 from rxauth.concurrency.single import stays
 from rxauth.concurrency.timers import EpicScheduler
-from rxauth.drain import LONGEST_CHAIN, step
-from rxauth.epics import Epic, Start, flatten, supervise
 from rxauth.errors import InvalidAction, ReducerError, StoreClosed, StoreNeverCompletes, as_error
-from rxauth.reads import reads
 from rxauth.redaction.display import Shown
-from rxauth.reducers import Reducer
-from rxauth.streams import (
-    ActionListener,
-    ActionStream,
-    Report,
-    SelectListener,
-    StateListener,
-    StateView,
-    Subscribable,
-)
-from rxauth.trace import ERRORS, ErrorReported, Tap
+from rxauth.store.actions import is_function, kind_of, why_no_action
+from rxauth.store.audience import Audience
+from rxauth.store.epics import Epic, Start, flatten, supervise
+from rxauth.store.listeners import ActionListener, Report, SelectListener, StateListener
+from rxauth.store.queue import LONGEST_CHAIN, step
+from rxauth.store.reads import reads
+from rxauth.store.reducers import Reducer
+from rxauth.store.streams import ActionStream, StateView, Subscribable
+from rxauth.store.tap import ERRORS, ErrorReported, Tap
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rxauth.concurrency.single import stays
-from rxauth.drain import DrainQueue, Entry, step
 from rxauth.errors import as_error
-from rxauth.reads import StateRoutes
-from rxauth.streams import ActionListener, Listener, Report
+from rxauth.store.listeners import ActionListener, Listener, Report
+from rxauth.store.queue import DrainQueue, Entry, step
+from rxauth.store.reads import StateRoutes
 
 S = TypeVar("S")
 

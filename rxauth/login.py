@@ -13,7 +13,7 @@ from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.single import working
 from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RxAuthError
 from rxauth.refresh import Host, next_generation, note_storage, still
-from rxauth.refreshers.answers import failure_of, httpx_kinds, judge_login, remedy
+from rxauth.refreshers.failures import failure_of, httpx_kinds, judge_login, remedy
 from rxauth.refreshers.protocol import NotCalled, call, tokens_of
 from rxauth.refreshers.reasons import address, reason
 from rxauth.settings import LONGEST_PAUSE

@@ -20,7 +20,7 @@ from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.runtime import Instant, Latch, Pending, Runtime
 from rxauth.concurrency.single import working
 from rxauth.errors import RefreshMisconfigured, RefreshTimeout, RefreshUnavailable, RxAuthError, SessionExpired
-from rxauth.refreshers.answers import Failure, failure_of
+from rxauth.refreshers.failures import Failure, failure_of
 from rxauth.refreshers.protocol import Refresher, call, rotates, tokens_of
 from rxauth.settings import Settings
 from rxauth.state import AuthState, is_premature

@@ -14,7 +14,7 @@ from rxauth.concurrency.runtime import Instant, Pending
 from rxauth.errors import RefreshUnavailable, SectionLost, SessionExpired
 from rxauth.explain import clock
 from rxauth.refresh import Host, RefreshRun, next_generation, note_storage, still
-from rxauth.refreshers.answers import Failure
+from rxauth.refreshers.failures import Failure
 from rxauth.settings import LONGEST_PAUSE, Settings
 from rxauth.storage.guarded import News, why
 from rxauth.storage.lineage import began_with

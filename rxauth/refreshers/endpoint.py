@@ -12,8 +12,7 @@ import httpx
 from rxauth.concurrency.runtime import current_runtime, is_sync
 from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshUnavailable
 from rxauth.refreshers.advice import Advised
-from rxauth.refreshers.answers import Final, judge, judge_login, parse_date
-from rxauth.refreshers.checks import (
+from rxauth.refreshers.arguments import (
     as_bool,
     as_final,
     as_headers,
@@ -22,9 +21,10 @@ from rxauth.refreshers.checks import (
     check_texts,
     check_transport,
 )
+from rxauth.refreshers.failures import Final, judge, judge_login, parse_date
 from rxauth.refreshers.posting import ask
-from rxauth.refreshers.reading import set_cookie
 from rxauth.refreshers.reasons import address
+from rxauth.refreshers.response_body import set_cookie
 from rxauth.refreshers.said import is_signed_out, parse_json
 from rxauth.tokens.origins import origin_of
 from rxauth.tokens.pair import Tokens

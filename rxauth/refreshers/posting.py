@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 
 from rxauth.concurrency.runtime import Runtime, current_runtime
-from rxauth.refreshers.reading import READ_TIMEOUT, plain, read
+from rxauth.refreshers.response_body import READ_TIMEOUT, plain, read
 from rxauth.tokens.origins import is_safe, origin_of, parse_origin
 from rxauth.tokens.wire_names import AUTHORIZATION
 

@@ -8,7 +8,7 @@ import httpx
 
 from rxauth.redaction.tracebacks import concealed
 from rxauth.refreshers.advice import built_in
-from rxauth.refreshers.checks import as_url, check_texts
+from rxauth.refreshers.arguments import as_url, check_texts
 from rxauth.refreshers.endpoint import Endpoint, EndpointOptions, check_options
 from rxauth.refreshers.posting import without_password
 from rxauth.refreshers.reasons import shown

@@ -15,7 +15,7 @@ from rxauth.errors import (
     RefreshUnavailable,
     SessionExpired,
 )
-from rxauth.refreshers.answers import Failure, failure_of
+from rxauth.refreshers.failures import Failure, failure_of
 from rxauth.settings import Settings
 from tests.model.exploration import Move, broken
 from tests.model.session_rules import (

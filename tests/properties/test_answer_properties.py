@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from rxauth import Tokens, simplejwt
 from rxauth.concurrency import Instant
 from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshRefused, RefreshUnavailable, RxAuthError
-from rxauth.refreshers.answers import Kind, failure_of, judge, judge_login, parse_json
 from rxauth.refreshers.endpoint import Send
+from rxauth.refreshers.failures import Kind, failure_of, judge, judge_login, parse_json
 from rxauth.refreshers.protocol import tokens_of
-from rxauth.refreshers.reading import MAX_ANSWER
+from rxauth.refreshers.response_body import MAX_ANSWER
 from tests.properties.property_kit import INSTANTS, JSON, SECRETS, T0, check_sane, check_silent
 
 SPENT = Tokens("s3cret-access", "s3cret-refresh")

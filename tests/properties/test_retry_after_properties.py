@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxauth.errors import RefreshUnavailable
-from rxauth.refreshers.answers import failure_of, judge, parse_date, parse_retry_after
+from rxauth.refreshers.failures import failure_of, judge, parse_date, parse_retry_after
 from rxauth.settings import Settings
 
 #: No date and no number of seconds that is understood is further away than this.

@@ -14,7 +14,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from rxauth import Tokens
-from rxauth.refreshers.answers import Failure, failure_of
+from rxauth.refreshers.failures import Failure, failure_of
 
 ACCESS, REFRESH = "spent-access-53cret", "spent-refresh-53cret"
 #: The pair that the tests of this room spend; opaque, so nothing about it depends on a clock.

@@ -11,7 +11,7 @@ from refresher_kit import ACCESS, HTML, REFRESH, SPENT, Reply, Site, failed
 
 from rxauth import Session, Tokens, oauth2, simplejwt
 from rxauth.errors import LoginFailed, RefreshMisconfigured, RefreshRefused, RefreshUnavailable
-from rxauth.refreshers.answers import failure_of
+from rxauth.refreshers.failures import failure_of
 from rxauth.refreshers.said import is_csrf
 from rxauth.testing import TokenServer
 

@@ -22,7 +22,7 @@ from refresher_kit import SPENT, Site, failed, nobody_listens
 
 from rxauth import Session, Tokens, oauth2, simplejwt
 from rxauth.errors import LoginFailed, RefreshUnavailable
-from rxauth.refreshers.answers import failure_of
+from rxauth.refreshers.failures import failure_of
 from rxauth.testing import TokenServer, faults
 
 URL = "https://auth.example.com"

@@ -10,7 +10,7 @@ from refresher_kit import HTML, Site, failed, nobody_listens
 
 from rxauth import Tokens, simplejwt
 from rxauth.errors import InvalidTokens, RefreshMisconfigured, RefreshRefused, RefreshUnavailable
-from rxauth.refreshers.answers import failure_of, judge
+from rxauth.refreshers.failures import failure_of, judge
 from rxauth.testing import TokenServer, faults
 
 UNUSABLE: list[Any] = [

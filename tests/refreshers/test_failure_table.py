@@ -11,7 +11,7 @@ from refresher_kit import HTML, Reply, Site, failed, site
 
 from rxauth import Tokens, simplejwt
 from rxauth.errors import RefreshMisconfigured, RefreshRefused, RefreshUnavailable
-from rxauth.refreshers.answers import Failure, failure_of, judge
+from rxauth.refreshers.failures import Failure, failure_of, judge
 
 BLACKLISTED = {"detail": "Token is blacklisted", "code": "token_not_valid"}
 EXPIRED = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rxauth import RefreshUnavailable, Session, Tokens
-from rxauth.refreshers.answers import parse_date, parse_retry_after
+from rxauth.refreshers.failures import parse_date, parse_retry_after
 from rxauth.testing import VirtualTime
 
 NOON = "Sun, 06 Nov 1994 12:00:00 GMT"

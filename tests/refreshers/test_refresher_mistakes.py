@@ -15,7 +15,7 @@ from rxauth import BearerAuth, RefreshUnavailable, Session, SessionExpired, Toke
 from rxauth.errors import RefreshMisconfigured
 from rxauth.refreshers import Refresher
 from rxauth.refreshers.endpoint import EndpointOptions
-from rxauth.refreshers.reading import MAX_ANSWER
+from rxauth.refreshers.response_body import MAX_ANSWER
 from rxauth.testing import TokenServer, faults
 
 both = pytest.mark.parametrize("make", [simplejwt, oauth2], ids=["simplejwt", "oauth2"])

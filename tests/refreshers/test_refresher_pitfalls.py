@@ -10,7 +10,7 @@ import pytest
 
 from rxauth import Session, Tokens, oauth2, simplejwt
 from rxauth.errors import InvalidTokens, LoginFailed, OriginNotAllowed, RefreshRefused
-from rxauth.refreshers.answers import failure_of
+from rxauth.refreshers.failures import failure_of
 
 URL = "https://api.example.com"
 PAIR = Tokens("access-1", "refresh-1")

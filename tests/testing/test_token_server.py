@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from rxauth import Session, Tokens, simplejwt
-from rxauth.refreshers.answers import parse_date
+from rxauth.refreshers.failures import parse_date
 from rxauth.testing import TokenServer, VirtualTime, faults
 
 #: How long anything may take in real time, in seconds, before a test fails.

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import httpx
 
 from rxauth.concurrency.runtime import is_sync
-from rxauth.refreshers.answers import Final
+from rxauth.refreshers.failures import Final
 from rxauth.tokens.wire_names import check_sendable
 
 

@@ -44,7 +44,7 @@ class Place:
             from rxauth.storage.file import FileStorage
 
             return FileStorage(self.at)
-        from rxauth.storage.redis import RedisStorage
+        from rxauth.storage.redis.storage import RedisStorage
 
         return RedisStorage(self.at, self.key)
 
@@ -91,7 +91,7 @@ def _key_at(url: str) -> Iterator[Place]:
     """A key that nobody else has, and of which nothing is left afterwards."""
     import redis
 
-    from rxauth.storage.redis_lease import Keys
+    from rxauth.storage.redis.lease import Keys
 
     found = Place("redis", url, f"rxauth:fleet:{secrets.token_hex(4)}")
     keys = Keys.of(found.key)

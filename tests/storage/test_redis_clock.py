@@ -13,9 +13,9 @@ import pytest
 
 from rxauth import Tokens
 from rxauth.storage import Record
-from rxauth.storage import redis as storage_room
 from rxauth.storage.redis import RedisStorage
-from rxauth.storage.redis_clock import TOLERANCE, ServerClock
+from rxauth.storage.redis import storage as storage_room
+from rxauth.storage.redis.clock import TOLERANCE, ServerClock
 from tests.storage.redis_kit import Server, every_client
 
 #: More than any test takes, and less than the clocks differ by.

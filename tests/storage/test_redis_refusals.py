@@ -11,7 +11,7 @@ import redis.asyncio
 
 from rxauth.errors import StorageError
 from rxauth.storage.redis import RedisStorage
-from rxauth.storage.redis_trouble import trouble_of
+from rxauth.storage.redis.failures import trouble_of
 from tests.storage.redis_kit import (
     CLIENTS,
     PASSWORD,

@@ -11,8 +11,9 @@ import pytest
 import redis
 
 from rxauth.errors import InvalidRecord, StorageError
-from rxauth.storage import SharedStorage, WatchedStorage, codec, redis_lease
+from rxauth.storage import SharedStorage, WatchedStorage, codec
 from rxauth.storage.redis import RedisStorage
+from rxauth.storage.redis import lease as redis_lease
 from tests.storage.redis_kit import Server, every_client, in_threads, record
 
 ALIEN = '{"version": 99, "of": "the future"}'

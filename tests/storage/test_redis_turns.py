@@ -14,8 +14,8 @@ import pytest
 
 from rxauth import Session, Tokens
 from rxauth.errors import StorageError
-from rxauth.storage import redis_lease
 from rxauth.storage.redis import RedisStorage
+from rxauth.storage.redis import lease as redis_lease
 from tests.storage.redis_kit import Server, child, every_client, in_threads, record, until
 
 LOCK = "{rxauth:session}:lock"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rxauth.storage import redis_watch
 from rxauth.storage.redis import RedisStorage
+from rxauth.storage.redis import watch as redis_watch
 from tests.storage.redis_kit import (
     CLIENTS,
     PASSWORD,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from rxauth.concurrency.runtime import CHANCE
 from rxauth.errors import StorageError
-from rxauth.storage.redis_trouble import ERRORS
-from rxauth.storage.redis_wire import Wire
+from rxauth.storage.redis.connection import Wire
+from rxauth.storage.redis.failures import ERRORS
 
 #: How long one waits for a notice before one looks again by oneself, in seconds.
 SHORTEST_LOOK, LONGEST_LOOK = 0.2, 0.5

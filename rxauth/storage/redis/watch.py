@@ -10,8 +10,8 @@ from typing import Any
 
 from rxauth.concurrency.runtime import CHANCE, running_loop
 from rxauth.errors import StorageError
-from rxauth.storage.redis_trouble import ERRORS
-from rxauth.storage.redis_wire import Wire
+from rxauth.storage.redis.connection import Wire
+from rxauth.storage.redis.failures import ERRORS
 
 log = logging.getLogger("rxauth")
 

@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from rxauth.concurrency.runtime import CHANCE
 from rxauth.errors import StorageError
-from rxauth.storage.redis_trouble import ERRORS, trouble_of
+from rxauth.storage.redis.failures import ERRORS, trouble_of
 
 #: The pause before the second try, in seconds; it doubles up to the last one.
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.3

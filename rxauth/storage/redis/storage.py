@@ -15,10 +15,10 @@ from rxauth.errors import InvalidRecord, SectionLost
 from rxauth.redaction.tracebacks import concealed
 from rxauth.storage import codec
 from rxauth.storage.protocol import Key, Record, may_replace, tombstone
-from rxauth.storage.redis_clock import ServerClock
-from rxauth.storage.redis_lease import Keys, Lease, Turns
-from rxauth.storage.redis_watch import Watch
-from rxauth.storage.redis_wire import connect
+from rxauth.storage.redis.clock import ServerClock
+from rxauth.storage.redis.connection import connect
+from rxauth.storage.redis.lease import Keys, Lease, Turns
+from rxauth.storage.redis.watch import Watch
 
 if TYPE_CHECKING:
     import redis

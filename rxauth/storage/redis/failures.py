@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-try:
-    import redis
-    from redis.exceptions import RedisClusterException, RedisError
-except ImportError as missing:
-    raise ImportError("RedisStorage needs the package redis: pip install 'rxauth[redis]'") from missing
+import redis
+from redis.exceptions import RedisClusterException, RedisError
 
 #: What a command may raise.
 ERRORS = (RedisError, RedisClusterException, OSError, EOFError)

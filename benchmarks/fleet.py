@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from rxauth.concurrency import Instant
-from rxauth.settings import Settings
-from rxauth.state import AuthState, decide
+from rxauth.session import AuthState, Settings
+from rxauth.session.state import decide
 from rxauth.tokens import Tokens
 
 
@@ -187,7 +187,7 @@ def take_turns(
     watched: bool = False,
     settings: Settings | None = None,
 ) -> Turns:
-    """What `rxauth.turn` does where the section is a queue and each access of the storage takes `trip` seconds.
+    """What `rxauth.session` does where the section is a queue and each access of the storage takes `trip` seconds.
 
     A turn is enter, load, leave; the first one also writes the journal, posts and saves. On a `WatchedStorage` whoever
     has not come yet is told, and does not come.

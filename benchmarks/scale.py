@@ -18,8 +18,7 @@ from typing import TypeAlias
 
 from benchmarks.fleet import Endpoint, Fleet, Seen, often, take_turns
 from benchmarks.scale_plot import Panel, picture
-from rxauth.settings import Settings
-from rxauth.state import Windows
+from rxauth.session import Settings, Windows
 from rxauth.tokens import Tokens
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "scale.md"

@@ -2,7 +2,7 @@
 
 Only httpx: `httpx.AsyncClient(auth=BearerAuth(Session(simplejwt(url), tokens=...)))`.
 A reactive app: `Store`, `combine_reducers`, `auth_reducer`, `Session`, `api_epic`, `ApiCall`.
-Actions, selectors, errors and everything else are imported from their rooms: `rxauth.actions`, `rxauth.state`,
+Actions, selectors, errors and everything else are imported from their rooms: `rxauth.session`, `rxauth.session`,
 `rxauth.errors`, `rxauth.api`, `rxauth.testing`.
 """
 
@@ -12,8 +12,8 @@ from rxauth.concurrency.share import share_replayed
 from rxauth.errors import NotSignedIn, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.redaction.display import show_with
 from rxauth.refreshers import oauth2, simplejwt
-from rxauth.session import Session
-from rxauth.state import AuthState, auth_reducer
+from rxauth.session.session import Session
+from rxauth.session.state import AuthState, auth_reducer
 from rxauth.store.epics import combine_epics
 from rxauth.store.reducers import combine_reducers
 from rxauth.store.store import Store

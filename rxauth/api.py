@@ -36,7 +36,7 @@ from rxauth.concurrency.single import Loop, Single
 from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
 from rxauth.loop_end import LoopEnd
 from rxauth.sending import Sending, awaited, forsake
-from rxauth.session import Session
+from rxauth.session.session import Session
 from rxauth.store.epics import Epic
 from rxauth.store.streams import ActionSource, ActionStream, StateView
 from rxauth.thread_sender import ThreadSender

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from rxauth.bearer import BearerAuth, BearerFlow
-from rxauth.session import Session
+from rxauth.session.session import Session
 from rxauth.tokens.origins import origin_of
 
 

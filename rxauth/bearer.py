@@ -13,9 +13,9 @@ from rxauth.concurrency.single import Single, is_fetching
 from rxauth.errors import RefreshTimeout
 from rxauth.marks import EXTENSION, Began, caller_of
 from rxauth.refusals import Refusals, Refused
-from rxauth.session import Session
-from rxauth.settings import is_number
-from rxauth.state import refusal
+from rxauth.session.session import Session
+from rxauth.session.settings import is_number
+from rxauth.session.state import refusal
 from rxauth.tokens.pair import Tokens
 from rxauth.tokens.wire_names import AUTHORIZATION, BEARER, check_sendable
 from rxauth.trace import traced_async_flow, traced_flow

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rxauth.concurrency.runtime import Instant
-from rxauth.state import AuthState
+from rxauth.session.state import AuthState
+from rxauth.session.trace import next_caller
 from rxauth.tokens.pair import Tokens
-from rxauth.trace import next_caller
 
 #: The key of ours in the `extensions` of httpx's requests and responses.
 EXTENSION = "rxauth"

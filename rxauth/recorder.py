@@ -13,7 +13,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxauth.concurrency.runtime import Runtime
 from rxauth.eventlog import Event
 from rxauth.recording import Recording
-from rxauth.session import Session
+from rxauth.session.session import Session
 from rxauth.store.store import Store
 from rxauth.store.tap import ERRORS, SESSION
 from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed

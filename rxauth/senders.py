@@ -26,7 +26,7 @@ from rxauth.errors import (
 from rxauth.marks import EXTENSION, Began
 from rxauth.redaction.tracebacks import own_frames, without_frames
 from rxauth.refreshers.failures import httpx_kinds
-from rxauth.session import Session
+from rxauth.session.session import Session
 from rxauth.tokens.pair import Tokens
 from rxauth.trace import sent
 

@@ -21,9 +21,9 @@ from rxauth.concurrency.policy import Policy, Turns
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.errors import ApiRequestError, CallCancelled, CallSkipped
 from rxauth.senders import Entry, Sender
-from rxauth.session import Session
+from rxauth.session.session import Session
+from rxauth.session.trace import next_caller
 from rxauth.store.streams import StateView
-from rxauth.trace import next_caller
 
 R = TypeVar("R")
 

@@ -5,49 +5,14 @@ None of this is dispatched: no reducer, epic or subscriber ever sees it. It is n
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 from rxauth.errors import OriginNotAllowed
+from rxauth.session.trace import CallEvent, refused
 from rxauth.store.tap import SESSION, Traced
-
-#: A number for a caller, new in this process.
-next_caller: Callable[[], int] = count(1).__next__
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallEvent:
-    """Something about one caller of a session. `caller` is a number of the process; for an `ApiCall` it is the `id`
-    of its `ApiStarted`."""
-
-    session: str
-    caller: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallWaits(CallEvent):
-    """The caller waits for tokens from now on. `asked_by` says who it is, such as "fresh()" or "the call Echo"."""
-
-    asked_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallReleased(CallEvent):
-    """The wait is over: with tokens (`error` is None), or with the error that the caller gets."""
-
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRefused(CallEvent):
-    """The caller fails at once with `error`: it does not wait, and nothing (more) is sent. `asked_by` is as in
-    `CallWaits`."""
-
-    asked_by: str
-    error: Exception
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,12 +121,6 @@ def noting_other_origins(store: Traced, session: str, caller: int, request: Any)
     except OriginNotAllowed as error:
         refused(store, session, caller, f"{request.method} {request.url.path}", error)
         raise
-
-
-def refused(store: Traced, session: str, caller: int, asked_by: str, error: Exception) -> None:
-    """Note that this caller (0: one without a number) fails at once."""
-    event = CallRefused(session=session, caller=caller or next_caller(), asked_by=asked_by, error=error)
-    store.trace(event, SESSION)
 
 
 def sent(store: Traced, session: str, caller: int, request: Any) -> None:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from rxauth import ApiCall, AuthState, BearerAuth, Request, Session, Store, Tokens, api_epic, auth_reducer, simplejwt
-from rxauth.actions import Login
 from rxauth.api import request
 from rxauth.errors import RxAuthError
+from rxauth.session import Login
 from rxauth.testing import TokenServer, faults
 
 PASSWORD, REFRESH, ACCESS, CLIENT_SECRET = "hunter2-secret", "refresh-secret", "access-secret", "client-secret"

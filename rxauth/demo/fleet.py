@@ -24,7 +24,7 @@ from rxauth.demo.fleet_storage import Place, place
 from rxauth.demo.fleet_view import Board, Lane, verdict
 from rxauth.demo.fleet_worker import CALL_TIMEOUT, PAUSE, READY, Tally, member
 from rxauth.errors import RxAuthError
-from rxauth.session import Session
+from rxauth.session.session import Session
 from rxauth.storage import SharedStorage
 
 #: How long a process may take to start, and to end after its last call, in seconds: on a machine that is busy, too.

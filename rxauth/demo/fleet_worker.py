@@ -18,11 +18,11 @@ from typing import Any
 
 import httpx
 
-from rxauth.actions import SessionEnded, TokensRefreshed
 from rxauth.bearer import BearerAuth
 from rxauth.demo.fleet_storage import Place
 from rxauth.refreshers import simplejwt
-from rxauth.session import Session
+from rxauth.session.actions import SessionEnded, TokensRefreshed
+from rxauth.session.session import Session
 
 #: Between two calls of one process, and between two words of it, in seconds.
 PAUSE, SAY_EVERY = 0.05, 0.2

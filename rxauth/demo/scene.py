@@ -26,13 +26,13 @@ from rxauth import (
     combine_reducers,
     simplejwt,
 )
-from rxauth.actions import RefreshStarted, SessionEnded, TokensRefreshed
 from rxauth.demo.backend import Backend
 from rxauth.demo.seen import App, Seen, Totals
 from rxauth.demo.view import panel, summary, timeline
 from rxauth.errors import LoginFailed
 from rxauth.notebook.marbles import marbles
 from rxauth.recorder import record
+from rxauth.session.actions import RefreshStarted, SessionEnded, TokensRefreshed
 
 
 @dataclass(frozen=True)

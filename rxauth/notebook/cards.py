@@ -16,16 +16,16 @@ from xml.sax.saxutils import escape, quoteattr
 
 from rxauth.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.concurrency.runtime import Instant, Runtime
-from rxauth.explain import next_step
 from rxauth.notebook.marble_canvas import cut, width_of
 from rxauth.notebook.marble_labels import wrapped
 from rxauth.notebook.marbles import marbles
 from rxauth.notebook.words import clock, shorten, until
 from rxauth.recording import Recording
 from rxauth.redactor import Redactor
-from rxauth.session import Session
-from rxauth.slices import sessions_in
-from rxauth.state import AuthState
+from rxauth.session.explain import next_step
+from rxauth.session.registry import sessions_in
+from rxauth.session.session import Session
+from rxauth.session.state import AuthState
 from rxauth.store.store import Store
 from rxauth.tokens.pair import Tokens
 

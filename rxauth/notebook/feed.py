@@ -15,9 +15,9 @@ from rxauth.notebook.kinds import Kind, kind_of
 from rxauth.notebook.summary import Summary, summary
 from rxauth.recorder import record
 from rxauth.recording import Recording
-from rxauth.session import Session
-from rxauth.slices import sessions_in
-from rxauth.state import Windows
+from rxauth.session.registry import sessions_in
+from rxauth.session.session import Session
+from rxauth.session.state import Windows
 from rxauth.store.store import Store
 
 #: The recording keeps so many times what is shown, for an event loop that is busy for a while.

@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from rxauth.actions import RefreshFailed, SessionEnded, SessionEvent, SignInFailed, StorageChanged, TokensRefreshed
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import CallCancelled
 from rxauth.eventlog import Event
-from rxauth.state import AuthState, auth_reducer
+from rxauth.session.actions import (
+    RefreshFailed,
+    SessionEnded,
+    SessionEvent,
+    SignInFailed,
+    StorageChanged,
+    TokensRefreshed,
+)
+from rxauth.session.state import AuthState, auth_reducer
+from rxauth.session.trace import CallRefused, CallReleased, CallWaits
 from rxauth.store.tap import ErrorReported
-from rxauth.trace import CallRefused, CallReleased, CallWaits, RequestEnded, RequestSent
+from rxauth.trace import RequestEnded, RequestSent
 
 #: How many answers are remembered, because their call may be repeated with a new token and then counts once.
 REPEATABLE = 1000

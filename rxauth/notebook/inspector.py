@@ -19,7 +19,7 @@ from rxauth.notebook.live import Live, panel
 from rxauth.notebook.words import clock, shorten
 from rxauth.recording import Recording
 from rxauth.redactor import Redactor
-from rxauth.session import Session
+from rxauth.session.session import Session
 from rxauth.store.store import Store, log
 
 Message: TypeAlias = dict[str, Any]

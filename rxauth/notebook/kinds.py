@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from rxauth.actions import (
+from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
+from rxauth.eventlog import Event
+from rxauth.notebook.words import shorten
+from rxauth.session.actions import (
     RefreshFailed,
     RefreshStarted,
     SessionEnded,
@@ -17,11 +20,9 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
-from rxauth.eventlog import Event
-from rxauth.notebook.words import shorten
+from rxauth.session.trace import CallRefused, CallReleased, CallWaits
 from rxauth.store.tap import ErrorReported
-from rxauth.trace import CallRefused, CallReleased, CallWaits, Emitted, Failed, RequestEnded, RequestSent, Signal
+from rxauth.trace import Emitted, Failed, RequestEnded, RequestSent, Signal
 
 #: Patterns of so many kinds, one after the other, are folded when they repeat.
 PATTERN = 4

@@ -13,7 +13,7 @@ from rxauth.notebook.kinds import Burst, last_bursts
 from rxauth.notebook.summary import SIGNS, Summary
 from rxauth.notebook.words import clock
 from rxauth.recording import Recording
-from rxauth.session import Session
+from rxauth.session.session import Session
 from rxauth.store.store import Store
 
 #: Seconds between two updates, how many events are kept, and how many lines of them are shown.

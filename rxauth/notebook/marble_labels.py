@@ -13,7 +13,7 @@ from rxauth.encoding import Unknown
 from rxauth.notebook.words import shorten, span
 from rxauth.redaction.text import without_secrets
 from rxauth.redactor import Opaque
-from rxauth.state import AuthState
+from rxauth.session.state import AuthState
 from rxauth.tokens.pair import Tokens
 
 #: How long a marble's label may be.

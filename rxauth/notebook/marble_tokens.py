@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from rxauth.actions import (
+from rxauth.notebook.folding import auth_states
+from rxauth.notebook.marble_labels import class_name
+from rxauth.session.actions import (
     RefreshEvent,
     RefreshFailed,
     RefreshStarted,
@@ -19,9 +21,7 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.notebook.folding import auth_states
-from rxauth.notebook.marble_labels import class_name
-from rxauth.state import AuthState, auth_reducer
+from rxauth.session.state import AuthState, auth_reducer
 
 #: `signed_in`: there is a token, and when it expires is not known.
 PieceKind = Literal["signed_out", "signing_in", "signed_in", "fresh", "expired", "refreshing", "degraded"]

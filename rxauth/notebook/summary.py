@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rxauth.concurrency.runtime import Instant
-from rxauth.explain import next_step
 from rxauth.notebook.folding import Tally
 from rxauth.notebook.words import clock, shorten, span
 from rxauth.redactor import Redactor
-from rxauth.state import AuthState, Windows, decide
+from rxauth.session.explain import next_step
+from rxauth.session.state import AuthState, Windows, decide
 
 #: A sign for each tone, so that nothing is told by colour alone.
 SIGNS = {"good": "✓", "busy": "↻", "bad": "✕", "idle": "–"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import httpx
 from rxauth import ApiSucceeded, AuthState, Request, Session, Store
 from rxauth import api_epic, auth_reducer, call, combine_reducers, simplejwt
-from rxauth.actions import Refresh
+from rxauth.session import Refresh
 from rxauth.notebook.inspector import inspect
 from rxauth.notebook import live
 from rxauth.testing import TokenServer

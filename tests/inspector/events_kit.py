@@ -11,9 +11,10 @@ import httpx
 
 from rxauth import AuthState, BearerAuth, Session, Store, Tokens, auth_reducer, combine_reducers, simplejwt
 from rxauth.recorder import Event
+from rxauth.session import CallReleased, CallWaits
 from rxauth.store.tap import SESSION
 from rxauth.testing import TokenServer, VirtualTime
-from rxauth.trace import CallReleased, CallWaits, RequestEnded, RequestSent
+from rxauth.trace import RequestEnded, RequestSent
 
 API = "https://api.example.com"
 

@@ -8,13 +8,12 @@ import httpx
 from events_kit import Stage, ended, events, released, sent, some_tokens, waits
 
 from rxauth import ApiFailed, ApiSucceeded, AuthState, NotSignedIn, RefreshUnavailable, Request, call
-from rxauth.actions import StorageChanged
 from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
 from rxauth.concurrency import Instant
 from rxauth.notebook.folding import REPEATABLE, Tally, auth_states
 from rxauth.notebook.summary import token_words
 from rxauth.recorder import record
-from rxauth.state import Windows
+from rxauth.session import StorageChanged, Windows
 from rxauth.store import ErrorReported
 from rxauth.store.tap import ERRORS
 from rxauth.testing import faults

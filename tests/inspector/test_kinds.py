@@ -6,11 +6,11 @@ import pytest
 from events_kit import Add, ended, events, released, sent, waits
 
 from rxauth import ApiFailed, NotSignedIn, Request, call
-from rxauth.actions import StorageChanged
 from rxauth.api import ApiStarted
 from rxauth.concurrency import Instant
 from rxauth.notebook.kinds import LANES, Kind, bursts, kind_of
 from rxauth.recorder import Event
+from rxauth.session import StorageChanged
 from rxauth.store import ErrorReported
 from rxauth.store.tap import ERRORS
 from rxauth.trace import Emitted, Failed

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 import httpx
 
 from rxauth import ApiCall, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, simplejwt
-from rxauth.actions import RefreshStarted, TokensRefreshed
 from rxauth.concurrency import Instant
 from rxauth.recorder import Event, Recording, record
+from rxauth.session import CallReleased, CallWaits, RefreshStarted, TokensRefreshed
 from rxauth.testing import TokenServer, VirtualTime
-from rxauth.trace import CallReleased, CallWaits, Completed, Emitted, RequestEnded, RequestSent, Subscribed
+from rxauth.trace import Completed, Emitted, RequestEnded, RequestSent, Subscribed
 
 API = "https://api.example.com"
 SVG = "{http://www.w3.org/2000/svg}"

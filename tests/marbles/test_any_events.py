@@ -12,7 +12,6 @@ from hypothesis.strategies import SearchStrategy
 from marble_kit import Echo, Tick, ended, lands, parsed, recorded, released, sent, signed_in, starts, tokens, waits
 
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState, Request, call
-from rxauth.actions import RefreshFailed, SessionEnded, SignedIn, SignedOut, SignInFailed, SigningIn
 from rxauth.calls import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
 from rxauth.encoding import Unknown
@@ -20,6 +19,7 @@ from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, Sessio
 from rxauth.notebook import marbles
 from rxauth.notebook.marble_labels import columns
 from rxauth.redactor import Opaque
+from rxauth.session import RefreshFailed, SessionEnded, SignedIn, SignedOut, SignInFailed, SigningIn
 from rxauth.store import ErrorReported
 from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed
 

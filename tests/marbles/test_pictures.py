@@ -27,7 +27,6 @@ from marble_kit import (
     words,
 )
 
-from rxauth.actions import SessionEnded, SignedOut, StorageChanged
 from rxauth.errors import SessionExpired
 from rxauth.notebook import marbles
 from rxauth.notebook.marble_canvas import cut, width_of
@@ -36,8 +35,9 @@ from rxauth.notebook.marble_streams import Line, Mark, StreamLane
 from rxauth.notebook.marble_tokens import Piece
 from rxauth.notebook.story import tell
 from rxauth.recorder import Recording
+from rxauth.session import CallWaits, SessionEnded, SignedOut, StorageChanged
 from rxauth.store import ErrorReported
-from rxauth.trace import CallWaits, Emitted, Subscribed
+from rxauth.trace import Emitted, Subscribed
 
 LIMIT = 500_000
 

@@ -23,12 +23,12 @@ from marble_kit import (
 )
 
 from rxauth import ApiStarted, ApiSucceeded
-from rxauth.actions import SignInFailed, SigningIn, StorageChanged
 from rxauth.calls import ApiSkipped
 from rxauth.errors import CallCancelled, LoginFailed
 from rxauth.notebook.marble_words import headline, sentence
 from rxauth.notebook.story import tell
 from rxauth.recorder import Recording
+from rxauth.session import SignInFailed, SigningIn, StorageChanged
 from rxauth.store import ErrorReported
 from rxauth.testing import faults
 from rxauth.trace import Emitted, Failed, Subscribed

@@ -25,7 +25,6 @@ from marble_kit import (
 )
 
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState
-from rxauth.actions import RefreshFailed, SessionEnded, SignedIn, SignedOut, SigningIn
 from rxauth.calls import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
 from rxauth.encoding import Unknown
@@ -33,8 +32,9 @@ from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, Sessio
 from rxauth.notebook.marble_calls import Span
 from rxauth.notebook.story import Gate, Story, tell
 from rxauth.recorder import Event, Recording
+from rxauth.session import CallWaits, RefreshFailed, SessionEnded, SignedIn, SignedOut, SigningIn
 from rxauth.store import ErrorReported
-from rxauth.trace import CallWaits, Disposed, Emitted, Failed, Subscribed
+from rxauth.trace import Disposed, Emitted, Failed, Subscribed
 
 
 def kinds(story: Story, lane: int = 0) -> list[tuple[str, float, float]]:

@@ -17,9 +17,9 @@ from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable
 from rxauth.notebook import marbles
 from rxauth.notebook.live import Live
 from rxauth.recorder import Recording, record
+from rxauth.session import CallRefused
 from rxauth.store.tap import SESSION
 from rxauth.testing import faults
-from rxauth.trace import CallRefused
 
 WAYS = ["BearerAuth", "ApiCall", "fresh()"]
 

@@ -16,7 +16,7 @@ from rxauth.errors import (
     SessionExpired,
 )
 from rxauth.refreshers.failures import Failure, failure_of
-from rxauth.settings import Settings
+from rxauth.session import Settings
 from tests.model.exploration import Move, broken
 from tests.model.session_rules import (
     ANSWER_RULES,

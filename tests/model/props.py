@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rxauth import AuthState, Tokens, auth_reducer
-from rxauth.actions import SessionEvent
 from rxauth.concurrency import Instant, Pending
+from rxauth.session import SessionEvent
 from tests.model.wild_model import FULL
 
 

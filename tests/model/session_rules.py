@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rxauth import AuthState, Tokens
 from rxauth.errors import LoginFailed, NotSignedIn, SessionChanged, SessionExpired
-from rxauth.refresh import RefreshRun
-from rxauth.state import is_cooling
+from rxauth.session.jobs.refresh import RefreshRun
+from rxauth.session.state import is_cooling
 from tests.model.exploration import named
 from tests.model.stage import Answer, Call, Login, Run, World
 from tests.model.state_rules import status_of

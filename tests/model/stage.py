@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rxauth import AuthState, Session, Tokens
-from rxauth.callers import AfterLogin
 from rxauth.concurrency import Flight, Instant
 from rxauth.concurrency.single import Leave, Loop, Settle
-from rxauth.gatekeeper import Gatekeeper
-from rxauth.login import LoginRun
-from rxauth.refresh import RefreshRun
-from rxauth.settings import Settings
+from rxauth.session import Settings
+from rxauth.session.gate import Gatekeeper
+from rxauth.session.jobs.login import LoginRun
+from rxauth.session.jobs.refresh import RefreshRun
+from rxauth.session.waiters import AfterLogin
 from tests.model.props import Bench, Refresher, Shelf, StillTime
 
 

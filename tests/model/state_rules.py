@@ -11,23 +11,21 @@ from rxauth.errors import (
     RefreshUnavailable,
     SessionExpired,
 )
-from rxauth.explain import explain
-from rxauth.state import (
+from rxauth.session import (
     AuthState,
     Status,
     Windows,
     access_expires_at,
     access_token,
-    decide,
     is_access_expired,
-    is_cooling,
     is_refresh_expired,
     is_refreshing,
     is_signed_in,
     last_error,
     refresh_token,
-    refusal,
 )
+from rxauth.session.explain import explain
+from rxauth.session.state import decide, is_cooling, refusal
 from tests.model.exploration import named
 
 #: A token lives three ticks: one fresh, one inside `refresh_ahead`, one inside `leeway`.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rxauth.actions import (
+from rxauth.session import (
+    AuthState,
     RefreshEvent,
     RefreshFailed,
     RefreshStarted,
@@ -15,8 +16,7 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.refresh import is_about, is_current
-from rxauth.state import AuthState
+from rxauth.session.jobs.host import is_about, is_current
 from tests.model.exploration import named
 from tests.model.state_rules import status_of
 

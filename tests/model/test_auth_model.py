@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rxauth import AuthState, auth_reducer
-from rxauth.actions import RefreshEvent, SignedOut, SignInFailed
 from rxauth.errors import LoginFailed
+from rxauth.session import RefreshEvent, SignedOut, SignInFailed
 from tests.model import stage, wild_model
 from tests.model.auth_model import AuthModel, Bounds
 from tests.model.bounds import RULES, models

@@ -11,7 +11,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rxauth import AuthState, Tokens, auth_reducer
-from rxauth.actions import (
+from rxauth.concurrency import Instant
+from rxauth.errors import (
+    LoginFailed,
+    RefresherError,
+    RefreshMisconfigured,
+    RefreshTimeout,
+    RefreshUnavailable,
+    SessionExpired,
+)
+from rxauth.session import (
     RefreshEvent,
     RefreshFailed,
     RefreshStarted,
@@ -23,15 +32,6 @@ from rxauth.actions import (
     SigningIn,
     StorageChanged,
     TokensRefreshed,
-)
-from rxauth.concurrency import Instant
-from rxauth.errors import (
-    LoginFailed,
-    RefresherError,
-    RefreshMisconfigured,
-    RefreshTimeout,
-    RefreshUnavailable,
-    SessionExpired,
 )
 from tests.model.exploration import Move, broken
 from tests.model.state_rules import STATE_RULES

@@ -40,7 +40,7 @@ thread.join()
 IN_AN_EPIC = """
 from reactivex import operators as ops
 from rxauth import AuthState, Store, auth_reducer
-from rxauth.actions import Login
+from rxauth.session import Login
 
 def fail(action):
     raise ValueError("nobody sees this")

@@ -9,10 +9,9 @@ import httpx
 from reactivex import operators as ops
 
 from rxauth import ApiCall, AuthState, Request, Session, Store, api_epic, auth_reducer, call, combine_reducers
-from rxauth.actions import Login, Logout, Refresh, SessionEnded
 from rxauth.api import ApiEvent, ApiFailed, ApiSucceeded
 from rxauth.errors import RefreshRefused, SessionExpired
-from rxauth.state import access_token, is_refreshing, is_signed_in, last_error
+from rxauth.session import Login, Logout, Refresh, SessionEnded, access_token, is_refreshing, is_signed_in, last_error
 from rxauth.testing import VirtualTime
 from tests.kit import FakeRefresher, pair, stale
 

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from rxauth import AuthState, Tokens
 from rxauth.concurrency import Instant
-from rxauth.explain import explain
+from rxauth.session.explain import explain
 
 #: The moment of receipt in these tests; the two clocks have nothing in common.
 T0 = Instant(wall=1_800_000_000.0, mono=500.0)

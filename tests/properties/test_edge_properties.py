@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rxauth import BearerAuth, Tokens, simplejwt
 from rxauth.concurrency import Instant
 from rxauth.errors import InvalidTokens
-from rxauth.settings import Settings
+from rxauth.session import Settings
 from rxauth.tokens.origins import parse_origin
 from tests.kit import make
 from tests.properties.property_kit import INSTANTS, T0, check_sane, make_jwt

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rxauth.errors import RefreshUnavailable
 from rxauth.refreshers.failures import failure_of, judge, parse_date, parse_retry_after
-from rxauth.settings import Settings
+from rxauth.session import Settings
 
 #: No date and no number of seconds that is understood is further away than this.
 LONGEST = 1e12

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxauth import Session
-from rxauth.settings import Settings, SettingsOptions
+from rxauth.session import Settings, SettingsOptions
 
 DEFAULT = Settings()
 NAMES = st.sampled_from(sorted(name for name in Settings.__slots__))

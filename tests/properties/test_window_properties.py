@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from rxauth import AuthState, Tokens
 from rxauth.concurrency import Instant
-from rxauth.explain import explain
-from rxauth.state import Windows, decide, is_access_expired, is_premature
+from rxauth.session import Windows, is_access_expired
+from rxauth.session.explain import explain
+from rxauth.session.state import decide, is_premature
 from rxauth.tokens.pair import CLOCK_DRIFT
 from tests.properties.property_kit import INSTANTS, T0
 

@@ -240,7 +240,7 @@ PREAMBLE = """
 import asyncio, pickle, reactivex
 from reactivex import operators as ops
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer, simplejwt
-from rxauth.actions import SignedIn
+from rxauth.session import SignedIn
 from rxauth.api import request
 from rxauth.testing import faults
 from tests.security.security_kit import BrokenStorage, Nowhere

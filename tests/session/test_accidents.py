@@ -13,10 +13,10 @@ import reactivex
 from reactivex import Subject
 
 from rxauth import AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, call
-from rxauth.actions import Refresh, SignedIn
 from rxauth.api import request
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.errors import ApiNetworkError, CallCancelled, RefreshUnavailable, SessionClosed
+from rxauth.session import Refresh, SignedIn
 from rxauth.storage import MemoryStorage
 from rxauth.storage.file import FileStorage
 from rxauth.testing import VirtualTime
@@ -171,8 +171,8 @@ def test_a_logout_without_a_thread_is_told_to_everybody() -> None:
 
 def test_a_late_refusal_of_adas_token_is_not_announced_to_bob() -> None:
     """B51: an app shows its login page on `SessionEnded`."""
-    from rxauth.actions import RefreshEvent
     from rxauth.errors import RefreshRefused
+    from rxauth.session import RefreshEvent
 
     time, refresher, session = make()
     refresher.latency, refresher.script = 1.0, [RefreshRefused()]

@@ -168,7 +168,7 @@ def test_a_reducer_of_the_app_that_fails_on_new_tokens_loses_nothing() -> None:
     reported: list[Any] = []
 
     def reducer(state: AuthState, action: Any) -> AuthState:
-        from rxauth.actions import TokensRefreshed
+        from rxauth.session import TokensRefreshed
 
         if broken and isinstance(action, TokensRefreshed):
             raise LookupError("a bug in the app")

@@ -15,7 +15,6 @@ import pytest
 from reactivex import Subject
 
 from rxauth import ApiCall, AuthState, BearerAuth, Request, Session, Store, Tokens, api_epic, auth_reducer
-from rxauth.actions import Refresh
 from rxauth.errors import (
     NotSignedIn,
     RefresherError,
@@ -26,6 +25,7 @@ from rxauth.errors import (
     SessionExpired,
     StoreClosed,
 )
+from rxauth.session import Refresh
 from rxauth.storage import Key, MemoryStorage, Record
 from rxauth.store import combine_reducers
 from rxauth.testing import VirtualTime

@@ -11,16 +11,6 @@ import httpx
 import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer
-from rxauth.actions import (
-    RefreshEvent,
-    RefreshFailed,
-    SessionEnded,
-    SessionEvent,
-    SignedIn,
-    SignedOut,
-    SigningIn,
-    TokensRefreshed,
-)
 from rxauth.api import ApiCall, ApiFailed, Request, api_epic
 from rxauth.errors import (
     MissingSlice,
@@ -30,6 +20,16 @@ from rxauth.errors import (
     RefreshUnavailable,
     SessionClosed,
     SessionExpired,
+)
+from rxauth.session import (
+    RefreshEvent,
+    RefreshFailed,
+    SessionEnded,
+    SessionEvent,
+    SignedIn,
+    SignedOut,
+    SigningIn,
+    TokensRefreshed,
 )
 from rxauth.storage import Record
 from rxauth.storage.file import FileStorage

@@ -7,7 +7,7 @@ import pytest
 
 from rxauth.concurrency import Instant
 from rxauth.errors import LoginFailed, RefreshMisconfigured, RefreshRefused, RefreshUnavailable
-from rxauth.state import (
+from rxauth.session import (
     AuthState,
     access_expires_at,
     access_token,

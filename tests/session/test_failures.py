@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from rxauth import Session, Tokens
-from rxauth.actions import RefreshFailed, SessionEnded
 from rxauth.errors import (
     NotSignedIn,
     RefresherError,
@@ -17,6 +16,7 @@ from rxauth.errors import (
     RefreshUnavailable,
     SessionExpired,
 )
+from rxauth.session import RefreshFailed, SessionEnded
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, logged, make, pair, stale
 

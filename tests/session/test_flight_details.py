@@ -13,7 +13,8 @@ from reactivex import Subject
 
 from rxauth.concurrency import Flight, Single, share_replayed
 from rxauth.concurrency.flight import Anywhere
-from rxauth.state import AuthState, refusal
+from rxauth.session import AuthState
+from rxauth.session.state import refusal
 from rxauth.tokens import Tokens
 from tests.kit import logged
 

@@ -12,9 +12,9 @@ import pytest
 from reactivex import operators as ops
 
 from rxauth import Session, Tokens
-from rxauth.actions import SessionEnded, TokensRefreshed
 from rxauth.concurrency import Runtime
 from rxauth.errors import RefreshRefused, SessionClosed, SessionExpired, WouldDeadlock
+from rxauth.session import SessionEnded, TokensRefreshed
 
 
 class Endpoint:

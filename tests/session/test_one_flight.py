@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rxauth import Session, Tokens
-from rxauth.actions import RefreshStarted, TokensRefreshed
 from rxauth.errors import SessionClosed
+from rxauth.session import RefreshStarted, TokensRefreshed
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair, stale
 
@@ -285,7 +285,7 @@ def test_an_opaque_token_is_used_until_it_is_refused() -> None:
 
 
 def test_refresh_as_an_action_refreshes_a_fresh_token() -> None:
-    from rxauth.actions import Refresh
+    from rxauth.session import Refresh
 
     time, refresher, session = make(life=300)
     session.store.dispatch(Refresh())

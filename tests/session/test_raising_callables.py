@@ -16,12 +16,9 @@ import reactivex
 from raising_kit import Trap, Trapped, kinds
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer
-from rxauth.actions import (
-    TokensRefreshed,
-)
 from rxauth.concurrency import Runtime
 from rxauth.errors import LoginFailed, RefresherError, RefreshRefused, SessionExpired
-from rxauth.sessions import Sessions
+from rxauth.session import Sessions, TokensRefreshed
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, stale
 

@@ -11,7 +11,8 @@ from raising_kit import Panic, Shared, Trap, Trapped, kinds, often, refreshes_go
 from reactivex.subject import Subject
 
 from rxauth import AuthState, BearerAuth, Session, Store, Tokens, auth_reducer
-from rxauth.actions import (
+from rxauth.errors import LoginFailed, RefreshRefused, RefreshUnavailable, SessionExpired
+from rxauth.session import (
     RefreshFailed,
     RefreshStarted,
     SessionEnded,
@@ -20,7 +21,6 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.errors import LoginFailed, RefreshRefused, RefreshUnavailable, SessionExpired
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, stale

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer, combine_reducers
-from rxauth.actions import Refresh, SignInFailed
 from rxauth.concurrency import Runtime
 from rxauth.concurrency.runtime import LINGER
 from rxauth.errors import (
@@ -25,7 +24,8 @@ from rxauth.errors import (
     WouldDeadlock,
 )
 from rxauth.recorder import record
-from rxauth.slices import sessions_in
+from rxauth.session import Refresh, SignInFailed
+from rxauth.session.registry import sessions_in
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
 from tests.kit import logged

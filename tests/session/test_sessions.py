@@ -10,7 +10,7 @@ import pytest
 
 from rxauth import BearerAuth, Session, Tokens
 from rxauth.errors import SessionClosed, TooManySessions, WouldDeadlock
-from rxauth.sessions import Sessions
+from rxauth.session import Sessions
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, pair

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from rxauth import AuthState, Session, Store, Tokens, auth_reducer, combine_reducers
-from rxauth.actions import SessionAction, SignedOut
 from rxauth.errors import MissingSlice
+from rxauth.session import SessionAction, SignedOut
 from rxauth.testing import VirtualTime, record
 from tests.kit import FakeRefresher
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from rxauth import AuthState, Tokens, auth_reducer
-from rxauth.actions import (
+from rxauth.concurrency import Instant
+from rxauth.errors import NotSignedIn, RefreshUnavailable, SessionExpired
+from rxauth.session import (
     RefreshFailed,
     RefreshStarted,
     SessionEnded,
@@ -17,10 +19,9 @@ from rxauth.actions import (
     SigningIn,
     StorageChanged,
     TokensRefreshed,
+    Windows,
 )
-from rxauth.concurrency import Instant
-from rxauth.errors import NotSignedIn, RefreshUnavailable, SessionExpired
-from rxauth.state import Windows, decide, refusal
+from rxauth.session.state import decide, refusal
 
 NOW = Instant(1000.0, 10.0)
 LATER = Instant(1005.0, 15.0)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from rxauth import AuthState, Tokens, auth_reducer
-from rxauth.actions import (
+from rxauth.concurrency import Instant
+from rxauth.errors import RefreshUnavailable, SessionExpired
+from rxauth.session import (
     RefreshFailed,
     RefreshStarted,
     SessionEnded,
@@ -20,8 +22,6 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.concurrency import Instant
-from rxauth.errors import RefreshUnavailable, SessionExpired
 
 NOW = Instant(1000.0, 10.0)
 LATER = Instant(1005.0, 15.0)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from rxauth import Session
-from rxauth.actions import StorageChanged, TokensRefreshed
 from rxauth.errors import LoginFailed, RefreshUnavailable, SessionChanged
+from rxauth.session import StorageChanged, TokensRefreshed
+from rxauth.session.jobs.persistence import GuardedStorage
 from rxauth.storage import Key, MemoryStorage, Record
-from rxauth.storage.guarded import GuardedStorage
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair, stale
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from rxauth import Session, Tokens
-from rxauth.actions import Login, Logout, SessionEnded, SignedIn, SignedOut, SignInFailed, SigningIn, TokensRefreshed
 from rxauth.errors import (
     InvalidTokens,
     LoginFailed,
@@ -17,6 +16,7 @@ from rxauth.errors import (
     SessionChanged,
     SessionExpired,
 )
+from rxauth.session import Login, Logout, SessionEnded, SignedIn, SignedOut, SignInFailed, SigningIn, TokensRefreshed
 from rxauth.storage import MemoryStorage
 from rxauth.testing import VirtualTime
 from tests.kit import Caller, FakeRefresher, make, pair, stale

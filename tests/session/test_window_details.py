@@ -11,20 +11,16 @@ import pytest
 from rxauth import AuthState, Tokens
 from rxauth.concurrency import Instant
 from rxauth.errors import NotSignedIn, RefreshMisconfigured, RefreshUnavailable, SessionExpired
-from rxauth.state import (
+from rxauth.session import (
     Status,
     Windows,
-    decide,
     is_access_expired,
-    is_cooling,
-    is_premature,
     is_refresh_expired,
     is_refreshing,
     is_signed_in,
-    present,
     refresh_expires_at,
-    refusal,
 )
+from rxauth.session.state import decide, is_cooling, is_premature, present, refusal
 
 WALL, MONO = 1_700_000_000.0, 500.0
 NOW = Instant(WALL, MONO)

@@ -17,7 +17,7 @@ from rxauth.api import ApiEvent, ApiSkipped, ApiStarted, request
 from rxauth.bearer import BearerAuth
 from rxauth.concurrency.runtime import running_loop
 from rxauth.errors import RxAuthError, StoreClosed, TokenRejected
-from rxauth.state import is_premature
+from rxauth.session.state import is_premature
 from tests.simulation.callers import sign_in_now
 from tests.simulation.server import URL
 

@@ -7,16 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from rxauth import AuthState
-from rxauth.actions import (
-    RefreshFailed,
-    SessionEnded,
-    SessionEvent,
-    SignedIn,
-    SignedOut,
-    SignInFailed,
-    SigningIn,
-    TokensRefreshed,
-)
 from rxauth.concurrency import Instant
 from rxauth.errors import (
     LoginFailed,
@@ -27,8 +17,19 @@ from rxauth.errors import (
     SessionChanged,
     SessionExpired,
 )
-from rxauth.slices import PROBE
-from rxauth.state import auth_reducer, is_cooling
+from rxauth.session import (
+    RefreshFailed,
+    SessionEnded,
+    SessionEvent,
+    SignedIn,
+    SignedOut,
+    SignInFailed,
+    SigningIn,
+    TokensRefreshed,
+    auth_reducer,
+)
+from rxauth.session.registry import PROBE
+from rxauth.session.state import is_cooling
 from rxauth.store import combine_reducers
 
 #: So many refreshes of tokens that were refused early, or arrived stale, are let through in 30 s.

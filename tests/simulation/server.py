@@ -13,7 +13,7 @@ import httpx
 from rxauth import Tokens
 from rxauth.errors import RefreshRefused, RefreshUnavailable
 from rxauth.refreshers.protocol import NotCalled
-from rxauth.state import is_cooling
+from rxauth.session.state import is_cooling
 from rxauth.storage import Key, MemoryStorage, Record
 from tests.simulation.clock import Interleaving
 from tests.simulation.history import History

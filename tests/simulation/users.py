@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rxauth import AuthState
-from rxauth.actions import Login, Logout, Refresh
 from rxauth.errors import MissingSlice, RxAuthError, SessionClosed, StoreClosed
+from rxauth.session import Login, Logout, Refresh
 from tests.simulation import callers, effects, tasks
 from tests.simulation.history import App, Break, Mend, Reset, Undo
 from tests.simulation.server import LIFE

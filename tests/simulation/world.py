@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rxauth import AuthState, Session, Store, Tokens
-from rxauth.actions import SessionEnded
 from rxauth.api import ApiEvent
 from rxauth.errors import NotSignedIn, RxAuthError, SessionClosed
+from rxauth.session import SessionEnded
 from rxauth.storage import MemoryStorage, Record
 from tests.simulation import effects
 from tests.simulation.callers import Caller

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 
 from rxauth import BearerAuth, Session, simplejwt
-from rxauth.actions import SessionEnded
+from rxauth.session import SessionEnded
 from rxauth.storage import Record, SharedStorage
 from rxauth.testing import TokenServer
 from rxauth.testing.desk import is_refresh

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 
 from rxauth import Session, simplejwt
-from rxauth.actions import Refresh
 from rxauth.errors import RxAuthError
+from rxauth.session import Refresh
 from rxauth.storage import Key, Record
 from rxauth.storage.file import FileStorage
 from rxauth.storage.redis import RedisStorage

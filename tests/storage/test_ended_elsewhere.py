@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rxauth import Session, simplejwt
-from rxauth.actions import SessionEnded, SignedOut
 from rxauth.errors import NotSignedIn, RefreshRefused, SessionExpired
+from rxauth.session import SessionEnded, SignedOut
 from rxauth.storage import Record
 from rxauth.testing import TokenServer
 from tests.kit import Caller, pair

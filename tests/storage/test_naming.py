@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rxauth import Session
-from rxauth.sessions import Sessions
+from rxauth.session import Sessions
 from rxauth.storage import name_for
 from rxauth.storage.file import FileStorage
 

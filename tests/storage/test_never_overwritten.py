@@ -13,8 +13,8 @@ import pytest
 
 from rxauth import Session, oauth2, simplejwt
 from rxauth.errors import ForeignRecord, InvalidRecord, RefreshUnavailable, StorageError
+from rxauth.session.jobs.ownership import check_endpoint
 from rxauth.storage import Record, codec
-from rxauth.storage.owner import check_endpoint
 from rxauth.testing import VirtualTime
 from tests.kit import FakeRefresher, pair, stale
 from tests.storage.kinds import Place

@@ -13,7 +13,7 @@ import reactivex
 from rxauth import BearerAuth, Session, Store, api_epic, combine_epics, combine_reducers
 from rxauth.errors import InvalidEpic, InvalidState
 from rxauth.recorder import record
-from rxauth.sessions import Sessions
+from rxauth.session import Sessions
 
 
 async def later(*_: Any) -> Any:

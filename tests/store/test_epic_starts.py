@@ -16,8 +16,8 @@ from reactivex.scheduler import CurrentThreadScheduler, TrampolineScheduler
 from store_kit import Action, Add, Crew, LoudPing, Ping, Pong, Reports, Seen, count_reducer, log_reducer
 
 from rxauth import Session, Store, Tokens, combine_epics
-from rxauth.actions import Refresh, TokensRefreshed
 from rxauth.errors import EndlessEpic, InvalidEpic, TooManyRefreshes
+from rxauth.session import Refresh, TokensRefreshed
 from rxauth.store.queue import LONGEST_CHAIN
 from tests.kit import make
 

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 
 from rxauth import Request, Tokens, call
-from rxauth.actions import Login
 from rxauth.api import ApiFailed, ApiSucceeded
 from rxauth.encoding import Unknown, decode, encode
 from rxauth.errors import RefreshUnavailable
 from rxauth.redactor import Opaque, Redactor
+from rxauth.session import Login
 
 SECRETS = ["lovelace-and-a-long-password", "opaque-access-token-of-ada", "opaque-refresh-token-of-ada"]
 

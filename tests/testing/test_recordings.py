@@ -13,8 +13,8 @@ import pytest
 from reactivex import operators as ops
 
 from rxauth import AuthState, Request, Session, Store, api_epic, auth_reducer, call, combine_reducers, simplejwt
-from rxauth.actions import RefreshStarted, SignedIn, TokensRefreshed
 from rxauth.errors import InvalidRecording
+from rxauth.session import RefreshStarted, SignedIn, TokensRefreshed
 from rxauth.testing import Recording, TokenServer, VirtualTime, faults, record, replay_epic
 
 API = "https://api.example.com"
@@ -242,7 +242,10 @@ def test_threads_that_dispatch_and_read_meanwhile_lose_nothing() -> None:
         (['{"rxauth": 1}', '{"n": 1, "at": 0, "acti'], "line 2"),
         (['{"rxauth": 1}', '{"n": 1}'], "line 2"),
         (['{"rxauth": 1}', '{"n": 1, "at": 0, "action": {"$new": 1}}'], "line 2.*does not know"),
-        (['{"rxauth": 1}', '{"n": 1, "at": 0, "action": {"$": "rxauth.actions:SignedIn"}}'], "line 2.*no default"),
+        (
+            ['{"rxauth": 1}', '{"n": 1, "at": 0, "action": {"$": "rxauth.session.actions:SignedIn"}}'],
+            "line 2.*no default",
+        ),
         (['{"rxauth": 1, "initial": {"$new": 1}}'], "line 1.*does not know"),
         (['{"rxauth": 1, "initial": {"$tuple": 5}}'], "line 1 is no recorded state .TypeError"),
         (['{"rxauth": 1, "initial": {"$enum": "enum:FlagBoundary", "name": "GONE"}}'], "line 1.*KeyError: 'GONE'"),

@@ -7,7 +7,8 @@ from token_kit import DAY, T0, after, make_jwt, received
 
 from rxauth import Tokens
 from rxauth.concurrency import Instant
-from rxauth.state import AuthState, Windows, decide, is_access_expired
+from rxauth.session import AuthState, Windows, is_access_expired
+from rxauth.session.state import decide
 
 
 def pair(life: float = 300) -> Tokens:

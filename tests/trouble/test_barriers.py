@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
-from rxauth.actions import RefreshStarted, TokensRefreshed
 from rxauth.errors import NotSignedIn, SessionChanged
+from rxauth.session import RefreshStarted, TokensRefreshed
 from rxauth.testing import TokenServer, faults
 from tests.trouble.trouble_kit import PATIENCE, Crew, until
 

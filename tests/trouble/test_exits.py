@@ -168,8 +168,8 @@ session.store.dispatch(call(Request.get("/api/slow/?seconds=60")))
 """
 #: An exit that waits for these would take a minute, however slow the machine is.
 WITH_PATIENCE = """
-import rxauth.gatekeeper
-rxauth.gatekeeper.LINGER = rxauth.session.LINGER = 60.0
+import rxauth.session.gate
+rxauth.session.gate.LINGER = rxauth.session.session.LINGER = 60.0
 """
 LITTLE = 30.0
 NOTHING = """

@@ -76,7 +76,7 @@ say("parent:", login.run() is session.auth.tokens, session.fresh().run().access 
 def test_a_child_that_is_forked_while_the_sessions_store_drains_has_the_new_tokens_and_a_store_that_delivers() -> None:
     """The parent's refresh has landed, and the thread that brought it is held up by a subscriber."""
     source = """
-from rxauth.actions import TokensRefreshed
+from rxauth.session import TokensRefreshed
 
 session = make()
 delivering, go_on = threading.Event(), threading.Event()
@@ -114,10 +114,10 @@ say("parent:", session.replace().run() is session.auth.tokens)
 def test_the_exit_of_a_forked_child_does_not_wait_for_the_parents_refresh() -> None:
     """It has the parent's list of what to wait for, but not the threads; how long it took is said by its parent."""
     source = """
-import rxauth.gatekeeper
+import rxauth.session.gate
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 dislikes forks of processes with threads
-rxauth.gatekeeper.LINGER = 60.0
+rxauth.session.gate.LINGER = 60.0
 session = make(storage=Nowhere())
 session.fresh().subscribe(lambda tokens: None)
 await_turn()

@@ -128,7 +128,7 @@ for where in ("a subscriber", "an epic"):
     seen.clear()
 store.dispatch(Block("nobody"))
 until(lambda: seen == [Block("nobody"), "answer to nobody"], "the epic to answer again")
-from rxauth.actions import TokensRefreshed
+from rxauth.session import TokensRefreshed
 told = []
 store.actions.of_type(TokensRefreshed).subscribe(told.append)
 say(session.fresh().run() is session.auth.tokens, session.auth.status)

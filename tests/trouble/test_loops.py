@@ -23,8 +23,8 @@ from rxauth import (
     request,
     simplejwt,
 )
-from rxauth.actions import TokensRefreshed
 from rxauth.errors import CallCancelled
+from rxauth.session import TokensRefreshed
 from rxauth.storage import MemoryStorage
 from tests.trouble.trouble_kit import PATIENCE, Crew, Stage, stage, until, until_async, waiting
 

@@ -28,9 +28,8 @@ from rxauth import (
     share_replayed,
     simplejwt,
 )
-from rxauth.actions import SessionEnded, SignedIn
 from rxauth.concurrency import Single
-from rxauth.state import access_token, is_signed_in
+from rxauth.session import SessionEnded, SignedIn, access_token, is_signed_in
 from rxauth.storage import MemoryStorage
 from rxauth.store import ActionStream, StateView, of_type
 

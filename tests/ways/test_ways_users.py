@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rxauth import Tokens
-from rxauth.actions import RefreshEvent, RefreshStarted, SessionEnded
 from rxauth.errors import NotSignedIn, SessionChanged
+from rxauth.session import RefreshEvent, RefreshStarted, SessionEnded
 from rxauth.testing import Pair, faults
 from tests.ways.ways_kit import BEARERS, ME, World, in_every_way, kinds, together
 

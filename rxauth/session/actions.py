@@ -111,7 +111,7 @@ class TokensRefreshed(RefreshEvent):
     """The refresh brought `tokens`, a pair of a new generation.
 
     `counted` are the monotonic times of the refreshes, this one included, that speak of an API which refuses every
-    token: see `rxauth.state.is_premature`.
+    token: see `rxauth.session.state.is_premature`.
     """
 
     tokens: Tokens

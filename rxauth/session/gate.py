@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from rxauth.actions import RefreshFailed, RefreshStarted, SessionEvent, SignedIn, TokensRefreshed
-from rxauth.callers import AfterLogin, AfterReading, Reading, Watched, watched, with_response
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.runtime import LINGER, Instant
 from rxauth.concurrency.single import Leave, Loop, Settle, stay, working
@@ -20,13 +18,17 @@ from rxauth.errors import (
     SessionClosed,
     TooManyRefreshes,
 )
-from rxauth.outcomes import Outcome, Outcomes, S, pair_of
-from rxauth.refresh import RefreshRun, is_current, no_thread
-from rxauth.resume import unreadable
-from rxauth.state import AuthState, decide, is_cooling, is_premature, refusal
+from rxauth.session.actions import RefreshFailed, RefreshStarted, SessionEvent, SignedIn, TokensRefreshed
+from rxauth.session.core import Outcome, Outcomes, S, pair_of
+from rxauth.session.jobs.adopt import look
+from rxauth.session.jobs.host import is_current
+from rxauth.session.jobs.refresh import RefreshRun, no_thread
+from rxauth.session.jobs.restore import unreadable
+from rxauth.session.jobs.shared_refresh import SharedRefreshRun
+from rxauth.session.state import AuthState, decide, is_cooling, is_premature, refusal
+from rxauth.session.trace import refused
+from rxauth.session.waiters import AfterLogin, AfterReading, Reading, Watched, watched, with_response
 from rxauth.tokens.pair import Tokens
-from rxauth.trace import refused
-from rxauth.turn import SharedRefreshRun, look
 
 log = logging.getLogger("rxauth")
 

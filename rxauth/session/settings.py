@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Self, TypedDict, Unpack
 
-from rxauth.state import Windows
+from rxauth.session.state import Windows
 
 #: Between two tries to save, or to remove, what must not be given up, in seconds.
 LONGEST_PAUSE = 5.0
@@ -33,7 +33,7 @@ class SettingsOptions(TypedDict, total=False):
 class Settings:
     """All times in seconds.
 
-    `leeway` and `refresh_ahead`: see `rxauth.state.Windows`. `deadline`: for a whole refresh, posts and pauses;
+    `leeway` and `refresh_ahead`: see `rxauth.session.Windows`. `deadline`: for a whole refresh, posts and pauses;
     afterwards the waiting calls get `RefreshTimeout`. `listen`: for how long after that nobody posts, because the
     answer may still come. `tries` per refresh, with `backoff` doubling between them. `cool_down` after a failed
     refresh, doubling up to `max_cool_down`, a quarter more or less by chance; a server's `Retry-After`, and a little
@@ -108,3 +108,14 @@ _LONGEST = 100 * 365.25 * 86_400
 
 def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LONGEST
+
+
+def check_lease(storage: object, settings: Settings) -> None:
+    """Raise ValueError if the storage's section may end while a refresh is under way in it."""
+    lease = getattr(storage, "lease", None)
+    needed = settings.deadline + 4 * settings.save_timeout  # to look, to write the journal, to post, to save, to leave
+    if isinstance(lease, int | float) and lease < needed:
+        raise ValueError(
+            f"the storage's lease of {lease:g} s is shorter than a refresh may take: make it {needed:g} s or more, or "
+            "the session's deadline= shorter"
+        )

@@ -7,7 +7,7 @@ from datetime import datetime
 from rxauth.concurrency.runtime import Instant
 from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RefreshUnavailable, SessionExpired
 from rxauth.redaction.text import without_secrets
-from rxauth.state import AuthState, is_access_expired
+from rxauth.session.state import AuthState, is_access_expired
 
 
 def explain(auth: AuthState, name: str, now: Instant) -> str:

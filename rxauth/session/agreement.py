@@ -9,18 +9,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from rxauth.actions import SessionEnded, SessionEvent, SignedIn, SignedOut
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.runtime import LINGER, Runtime
 from rxauth.concurrency.single import stays, working
-from rxauth.continuity import Continuity
 from rxauth.errors import MissingSlice, ReducerError, RxAuthError, StoreClosed, as_error
-from rxauth.login import sign_out
-from rxauth.memory import Memory
-from rxauth.refresh import Host
-from rxauth.slices import slice_in
-from rxauth.state import AuthState
-from rxauth.storage.guarded import GuardedStorage
+from rxauth.session.actions import SessionEnded, SessionEvent, SignedIn, SignedOut
+from rxauth.session.continuity import Continuity
+from rxauth.session.jobs.host import Host
+from rxauth.session.jobs.login import sign_out
+from rxauth.session.jobs.persistence import GuardedStorage
+from rxauth.session.memory import Memory
+from rxauth.session.registry import slice_in
+from rxauth.session.state import AuthState
 from rxauth.store.store import Store
 from rxauth.tokens.pair import Tokens
 

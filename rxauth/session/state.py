@@ -10,7 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rxauth.actions import (
+from rxauth.concurrency.runtime import Instant
+from rxauth.errors import (
+    NotSignedIn,
+    RefresherError,
+    RefreshMisconfigured,
+    RefreshUnavailable,
+    RxAuthError,
+    SessionExpired,
+)
+from rxauth.redaction.display import Shown
+from rxauth.session.actions import (
     RefreshEvent,
     RefreshFailed,
     RefreshStarted,
@@ -23,16 +33,6 @@ from rxauth.actions import (
     StorageChanged,
     TokensRefreshed,
 )
-from rxauth.concurrency.runtime import Instant
-from rxauth.errors import (
-    NotSignedIn,
-    RefresherError,
-    RefreshMisconfigured,
-    RefreshUnavailable,
-    RxAuthError,
-    SessionExpired,
-)
-from rxauth.redaction.display import Shown
 from rxauth.tokens.pair import Tokens
 
 Status = Literal["signed_out", "signing_in", "signed_in", "refreshing", "degraded"]

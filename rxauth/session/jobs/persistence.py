@@ -12,9 +12,9 @@ from typing import Final, Literal, NamedTuple, TypeVar
 from rxauth.concurrency.runtime import Latch, Pending, Runtime
 from rxauth.errors import SessionExpired, StorageError
 from rxauth.redaction.tracebacks import own_frames
+from rxauth.session.jobs.ownership import check_endpoint
 from rxauth.storage.lineage import brings_back, following, given_again, knows, remembering
 from rxauth.storage.memory import MemoryStorage
-from rxauth.storage.owner import check_endpoint
 from rxauth.storage.protocol import Key, Record, SharedStorage, TokenStorage, WatchedStorage
 from rxauth.tokens.account import account_of
 from rxauth.tokens.pair import Tokens

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from rxauth.actions import (
+from rxauth.concurrency.runtime import Instant
+from rxauth.errors import RxAuthError
+from rxauth.session.actions import (
     RefreshEvent,
     RefreshFailed,
     SessionEnded,
@@ -20,9 +22,7 @@ from rxauth.actions import (
     SigningIn,
     TokensRefreshed,
 )
-from rxauth.concurrency.runtime import Instant
-from rxauth.errors import RxAuthError
-from rxauth.state import AuthState, auth_reducer
+from rxauth.session.state import AuthState, auth_reducer
 from rxauth.tokens.pair import Tokens
 
 

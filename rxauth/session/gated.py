@@ -12,8 +12,8 @@ from typing import Any, cast
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.runtime import running_loop
 from rxauth.concurrency.single import Leave, Loop, Settle, Single, stay
-from rxauth.effect import Gatekeeping, as_coroutine, on_loop, signed_in_as
 from rxauth.errors import CallCancelled
+from rxauth.session.effect import Gatekeeping, as_coroutine, on_loop, signed_in_as
 from rxauth.tokens.pair import Tokens
 
 

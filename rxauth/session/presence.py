@@ -12,7 +12,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxauth.concurrency.single import Leave, stays
 from rxauth.errors import NotSignedIn, RxAuthError, SessionChanged, SessionClosed, SessionExpired, as_error
-from rxauth.state import AuthState
+from rxauth.session.state import AuthState
 from rxauth.store.store import Store
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from typing import Any
 from rxauth.concurrency.flight import Anywhere, Flight
 from rxauth.concurrency.single import Leave, Loop, Settle
 from rxauth.errors import CallCancelled, RxAuthError
+from rxauth.session.trace import CallReleased, CallWaits, next_caller
 from rxauth.store.tap import SESSION, Traced
 from rxauth.tokens.pair import Tokens
-from rxauth.trace import CallReleased, CallWaits, next_caller
 
 
 class AfterLogin:

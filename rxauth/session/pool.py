@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from rxauth.concurrency.closing import Closing
 from rxauth.concurrency.runtime import Runtime
 from rxauth.errors import SessionClosed, TooManySessions, WouldDeadlock
-from rxauth.session import Session
+from rxauth.session.session import Session
 
 K = TypeVar("K", bound=Hashable)
 

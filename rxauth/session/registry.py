@@ -6,10 +6,10 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from rxauth.actions import SigningIn
 from rxauth.concurrency.runtime import Instant
 from rxauth.errors import MissingSlice
-from rxauth.state import AuthState
+from rxauth.session.actions import SigningIn
+from rxauth.session.state import AuthState
 from rxauth.store.store import Store
 
 

@@ -13,37 +13,37 @@ from typing import Any, Never, NoReturn, TypeVar, Unpack, cast
 
 from reactivex import Observable
 
-from rxauth.actions import Login, Logout, Refresh, SignedOut, SignInFailed, SigningIn
-from rxauth.callers import Reading
 from rxauth.concurrency.closing import Closing
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.policy import Policy
 from rxauth.concurrency.runtime import LINGER, Runtime, running_loop
 from rxauth.concurrency.single import Single, working
-from rxauth.ensure import Ensuring
 from rxauth.errors import InvalidTokens, MissingSlice, RxAuthError, SessionChanged, SessionClosed, StoreClosed, as_error
-from rxauth.explain import explain
-from rxauth.gate import Failed, Project, gate
-from rxauth.gated import gated
-from rxauth.gatekeeper import Gatekeeper
-from rxauth.login import LoginRun, sign_out
-from rxauth.outcomes import S
-from rxauth.presence import until_closed
 from rxauth.redaction.display import Shown
 from rxauth.redaction.tracebacks import concealed
-from rxauth.refresh import let_it_end
 from rxauth.refreshers.protocol import Refresher, call, keywords_of
-from rxauth.resume import Resumption, resume
-from rxauth.settings import Settings, SettingsOptions
-from rxauth.slices import all_sessions, check_slice, move_in
-from rxauth.state import AuthState, auth_reducer, is_refreshing, present
+from rxauth.session.actions import Login, Logout, Refresh, SignedOut, SignInFailed, SigningIn
+from rxauth.session.core import S
+from rxauth.session.effects import Failed, Project, gate
+from rxauth.session.ensure import Ensuring
+from rxauth.session.explain import explain
+from rxauth.session.gate import Gatekeeper
+from rxauth.session.gated import gated
+from rxauth.session.jobs.adopt import look
+from rxauth.session.jobs.host import let_it_end
+from rxauth.session.jobs.login import LoginRun, sign_out
+from rxauth.session.jobs.persistence import GuardedStorage
+from rxauth.session.jobs.restore import Resumption, resume
+from rxauth.session.presence import until_closed
+from rxauth.session.registry import all_sessions, check_slice, move_in
+from rxauth.session.settings import Settings, SettingsOptions, check_lease
+from rxauth.session.state import AuthState, auth_reducer, is_refreshing, present
+from rxauth.session.waiters import Reading
 from rxauth.storage import MemoryStorage, TokenStorage
-from rxauth.storage.guarded import GuardedStorage
 from rxauth.storage.protocol import check_storage
 from rxauth.store.store import Store
 from rxauth.tokens.origins import Origins
 from rxauth.tokens.pair import Tokens
-from rxauth.turn import check_lease, look
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -71,7 +71,7 @@ class Session(Shown, Closing, Gatekeeper[S]):
     keeps the tokens between runs; it is read here, but on a running event loop in the background, and calls wait for it
     as for a login. `time` is the clock and the threads; in a test `time=VirtualTime()`. `name` tells the
     sessions of one store apart; the slice of one that is not "default" begins as `AuthState(session=name)`. The numbers
-    (`leeway`, `deadline`, ...), in seconds, are those of `rxauth.settings.Settings`.
+    (`leeway`, `deadline`, ...), in seconds, are those of `rxauth.session.Settings`.
 
     Raises `OriginNotAllowed` for a token endpoint or an origin that is plain http on another machine, `InvalidTokens`,
     `MissingSlice`, `StorageInUse` for a `MemoryStorage` of a session that is open, and TypeError or ValueError for

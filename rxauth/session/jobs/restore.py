@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from rxauth.actions import RefreshFailed, SignInFailed
 from rxauth.concurrency.flight import Flight
 from rxauth.errors import RefreshUnavailable, SessionExpired, StorageError, as_error
-from rxauth.refresh import Host, next_generation, note_storage
 from rxauth.refreshers.protocol import rotates
-from rxauth.storage.guarded import why
+from rxauth.session.actions import RefreshFailed, SignInFailed
+from rxauth.session.jobs.adopt import doubt
+from rxauth.session.jobs.host import Host, next_generation, note_storage
+from rxauth.session.jobs.persistence import why
 from rxauth.storage.lineage import is_of_another_account, knows
 from rxauth.storage.protocol import Record
 from rxauth.tokens.pair import Tokens
-from rxauth.turn import doubt
 
 log = logging.getLogger("rxauth")
 

@@ -12,24 +12,9 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from rxauth.actions import (
-    RefreshEvent,
-    RefreshStarted,
-    SessionEnded,
-    SessionEvent,
-    SignedIn,
-    SignedOut,
-    SignInFailed,
-    SigningIn,
-    StorageChanged,
-    TokensRefreshed,
-)
-from rxauth.agreement import Agreement
-from rxauth.callers import Reading
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.runtime import Runtime
 from rxauth.concurrency.single import stays
-from rxauth.continuity import Continuity
 from rxauth.errors import (
     NotSignedIn,
     ReducerError,
@@ -41,14 +26,29 @@ from rxauth.errors import (
     StoreClosed,
     as_error,
 )
-from rxauth.login import revoke
-from rxauth.memory import Memory
-from rxauth.presence import Attended, Presence
-from rxauth.refresh import Calls, is_about, is_current
 from rxauth.refreshers.protocol import Refresher
-from rxauth.settings import Settings
-from rxauth.state import AuthState, present
-from rxauth.storage.guarded import GuardedStorage
+from rxauth.session.actions import (
+    RefreshEvent,
+    RefreshStarted,
+    SessionEnded,
+    SessionEvent,
+    SignedIn,
+    SignedOut,
+    SignInFailed,
+    SigningIn,
+    StorageChanged,
+    TokensRefreshed,
+)
+from rxauth.session.agreement import Agreement
+from rxauth.session.continuity import Continuity
+from rxauth.session.jobs.host import Calls, is_about, is_current
+from rxauth.session.jobs.login import revoke
+from rxauth.session.jobs.persistence import GuardedStorage
+from rxauth.session.memory import Memory
+from rxauth.session.presence import Attended, Presence
+from rxauth.session.settings import Settings
+from rxauth.session.state import AuthState, present
+from rxauth.session.waiters import Reading
 from rxauth.store.store import Store
 from rxauth.tokens.account import is_same_account
 from rxauth.tokens.pair import Tokens

@@ -8,15 +8,15 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from rxauth.actions import SignedIn, SignInFailed
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.single import working
 from rxauth.errors import LoginFailed, RefresherError, RefreshMisconfigured, RxAuthError
-from rxauth.refresh import Host, next_generation, note_storage, still
 from rxauth.refreshers.failures import failure_of, httpx_kinds, judge_login, remedy
 from rxauth.refreshers.protocol import NotCalled, call, tokens_of
 from rxauth.refreshers.reasons import address, reason
-from rxauth.settings import LONGEST_PAUSE
+from rxauth.session.actions import SignedIn, SignInFailed
+from rxauth.session.jobs.host import Host, next_generation, note_storage, still
+from rxauth.session.settings import LONGEST_PAUSE
 from rxauth.tokens.pair import Tokens
 
 log = logging.getLogger("rxauth")

@@ -15,8 +15,8 @@ from rxauth.concurrency.runtime import Runtime, running_loop
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.concurrency.single import Leave, Loop, Settle, stay
 from rxauth.errors import CallCancelled, RxAuthError, TokenRejected, TooManyWaiting
-from rxauth.presence import Presence
-from rxauth.state import AuthState, is_premature
+from rxauth.session.presence import Presence
+from rxauth.session.state import AuthState, is_premature
 from rxauth.tokens.pair import Tokens
 
 R = TypeVar("R")

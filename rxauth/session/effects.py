@@ -14,8 +14,8 @@ from rxauth.concurrency.policy import Policy, Turns, check_policy
 from rxauth.concurrency.runtime import running_loop
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.concurrency.single import Loop
-from rxauth.effect import Effect, Gatekeeping
 from rxauth.errors import TooManyWaiting
+from rxauth.session.effect import Effect, Gatekeeping
 from rxauth.tokens.pair import Tokens
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import httpx2
 
-import rxauth.httpx2
+import rxauth.http.httpx2
 from benchmarks import gate_peers, loopback
 from benchmarks.measure import Row, race, row
 from rxauth import BearerAuth, Session, Store, Tokens
@@ -89,9 +89,9 @@ def rows(quick: bool) -> list[Row]:
             "bare sync": bare_sync(),
             "async": ours_async(runner),
             "bare async": bare_async(runner),
-            "httpx2 sync": ours_sync(httpx2, rxauth.httpx2.BearerAuth),
+            "httpx2 sync": ours_sync(httpx2, rxauth.http.httpx2.BearerAuth),
             "bare httpx2 sync": bare_sync(httpx2),
-            "httpx2 async": ours_async(runner, httpx2, rxauth.httpx2.BearerAuth),
+            "httpx2 async": ours_async(runner, httpx2, rxauth.http.httpx2.BearerAuth),
             "bare httpx2 async": bare_async(runner, httpx2),
         }
         times = race({name: _bound(work, calls) for name, work in works.items()}, rounds)

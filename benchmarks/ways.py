@@ -87,7 +87,7 @@ class Httpx2(Async):
     async def open(self, pair: Pair) -> None:
         import httpx2
 
-        from rxauth.httpx2 import BearerAuth as BearerAuth2
+        from rxauth.http.httpx2 import BearerAuth as BearerAuth2
 
         self.session = session_for(self._server, pair)
         self.client: Any = httpx2.AsyncClient(auth=BearerAuth2(self.session), base_url=self._server.url, timeout=30)

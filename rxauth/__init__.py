@@ -7,9 +7,9 @@ Actions, selectors, errors and everything else are imported from their rooms: `r
 """
 
 from rxauth.api import ApiCall, ApiFailed, ApiStarted, ApiSucceeded, Request, api_epic, call, request
-from rxauth.bearer import BearerAuth
 from rxauth.concurrency.share import share_replayed
 from rxauth.errors import NotSignedIn, RefreshUnavailable, RxAuthError, SessionExpired
+from rxauth.http.bearer import BearerAuth
 from rxauth.redaction.display import show_with
 from rxauth.refreshers import oauth2, simplejwt
 from rxauth.session.session import Session

@@ -15,7 +15,6 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rxauth.async_sender import AsyncSender
-from rxauth.auth_for import auth_for
 from rxauth.calls import (
     AdHocCall,
     ApiCall,
@@ -34,6 +33,7 @@ from rxauth.concurrency.runtime import running_loop
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.concurrency.single import Loop, Single
 from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
+from rxauth.http.auth_for import auth_for
 from rxauth.loop_end import LoopEnd
 from rxauth.sending import Sending, awaited, forsake
 from rxauth.session.session import Session

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from rxauth.bearer import BearerFlow
 from rxauth.concurrency.runtime import running_loop
+from rxauth.http.bearer import BearerFlow
 from rxauth.senders import EVENT_STREAM, Entry, Owner, Sender, endless
 
 

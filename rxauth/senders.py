@@ -9,7 +9,6 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, Protocol
 
-from rxauth.bearer import BearerFlow, too_long
 from rxauth.calls import AUTHS, ApiCall, Request, check_not_async, describe, wrong_auth
 from rxauth.concurrency.flight import Anywhere
 from rxauth.concurrency.runtime import Latch
@@ -23,12 +22,13 @@ from rxauth.errors import (
     RefreshUnavailable,
     RxAuthError,
 )
-from rxauth.marks import EXTENSION, Began
+from rxauth.http.bearer import BearerFlow, too_long
+from rxauth.http.marks import EXTENSION, Began
+from rxauth.http.trace import sent
 from rxauth.redaction.tracebacks import own_frames, without_frames
 from rxauth.refreshers.failures import httpx_kinds
 from rxauth.session.session import Session
 from rxauth.tokens.pair import Tokens
-from rxauth.trace import sent
 
 #: The type of an answer without an end; it is looked at before the body is read.
 EVENT_STREAM = "text/event-stream"

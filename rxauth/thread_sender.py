@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Any
 
-from rxauth.bearer import BearerFlow
+from rxauth.http.bearer import BearerFlow
 from rxauth.senders import EVENT_STREAM, Entry, Owner, Sender, endless
 
 #: A blocking client's calls run on at most this many threads.

@@ -18,12 +18,12 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
-from rxauth.bearer import BearerAuth
 from rxauth.demo.backend import Backend, BackendError, backend
 from rxauth.demo.fleet_storage import Place, place
 from rxauth.demo.fleet_view import Board, Lane, verdict
 from rxauth.demo.fleet_worker import CALL_TIMEOUT, PAUSE, READY, Tally, member
 from rxauth.errors import RxAuthError
+from rxauth.http.bearer import BearerAuth
 from rxauth.session.session import Session
 from rxauth.storage import SharedStorage
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
-from rxauth.bearer import BearerAuth
 from rxauth.demo.fleet_storage import Place
+from rxauth.http.bearer import BearerAuth
 from rxauth.refreshers import simplejwt
 from rxauth.session.actions import SessionEnded, TokensRefreshed
 from rxauth.session.session import Session

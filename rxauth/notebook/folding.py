@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import CallCancelled
 from rxauth.eventlog import Event
+from rxauth.http.trace import RequestEnded, RequestSent
 from rxauth.session.actions import (
     RefreshFailed,
     SessionEnded,
@@ -22,7 +23,6 @@ from rxauth.session.actions import (
 from rxauth.session.state import AuthState, auth_reducer
 from rxauth.session.trace import CallRefused, CallReleased, CallWaits
 from rxauth.store.tap import ErrorReported
-from rxauth.trace import RequestEnded, RequestSent
 
 #: How many answers are remembered, because their call may be repeated with a new token and then counts once.
 REPEATABLE = 1000

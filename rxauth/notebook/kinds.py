@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.eventlog import Event
+from rxauth.http.trace import RequestEnded, RequestSent
 from rxauth.notebook.words import shorten
 from rxauth.session.actions import (
     RefreshFailed,
@@ -22,7 +23,7 @@ from rxauth.session.actions import (
 )
 from rxauth.session.trace import CallRefused, CallReleased, CallWaits
 from rxauth.store.tap import ErrorReported
-from rxauth.trace import Emitted, Failed, RequestEnded, RequestSent, Signal
+from rxauth.trace import Emitted, Failed, Signal
 
 #: Patterns of so many kinds, one after the other, are folded when they repeat.
 PATTERN = 4

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import ApiError, ApiStatusError, CallCancelled
+from rxauth.http.trace import RequestEnded, RequestSent
 from rxauth.notebook.marble_labels import call_label, class_name, clean, request_label
 from rxauth.session.trace import CallRefused, CallReleased, CallWaits
-from rxauth.trace import RequestEnded, RequestSent
 
 SpanKind = Literal["waits", "queued", "flight"]
 #: `left`: there was no answer, because the connection failed or because the caller left.

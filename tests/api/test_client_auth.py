@@ -15,7 +15,7 @@ from accident_kit import soon
 
 from rxauth import ApiCall, AuthState, BearerAuth, Request, Session, Store, Tokens, api_epic, auth_reducer, request
 from rxauth.errors import ApiStatusError, RefreshTimeout, SessionChanged
-from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.http.httpx2 import BearerAuth as BearerAuth2
 from rxauth.testing import VirtualTime
 from tests.kit import FakeRefresher, pair, stale
 

@@ -11,7 +11,7 @@ import httpx
 import httpx2
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
-from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.http.httpx2 import BearerAuth as BearerAuth2
 from rxauth.testing import TokenServer
 
 

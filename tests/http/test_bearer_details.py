@@ -13,12 +13,12 @@ import pytest
 from bearer_kit import URL, WAYS, Refreshed, accept, drive, get, refusal, signed_in
 
 from rxauth import BearerAuth, Session, Tokens
-from rxauth.auth_for import auth_for
-from rxauth.bearer import BearerFlow
 from rxauth.concurrency.single import working
 from rxauth.errors import NotSignedIn, SessionChanged, WouldDeadlock
-from rxauth.httpx2 import BearerAuth as BearerAuth2
-from rxauth.marks import Began
+from rxauth.http.auth_for import auth_for
+from rxauth.http.bearer import BearerFlow
+from rxauth.http.httpx2 import BearerAuth as BearerAuth2
+from rxauth.http.marks import Began
 from rxauth.testing import VirtualTime
 
 

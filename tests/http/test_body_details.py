@@ -10,8 +10,8 @@ import pytest
 from bearer_kit import URL, WAYS, Body, accept, drive, get, one_shot, refusal, signed_in
 
 from rxauth import BearerAuth
-from rxauth.bodies import MAX_BODY, MAX_BODY_TIME
 from rxauth.errors import NotReplayable
+from rxauth.http.bodies import MAX_BODY, MAX_BODY_TIME
 
 
 class Unseekable:

@@ -9,7 +9,7 @@ import pytest
 from bearer_kit import WAYS, Refreshed, accept, drive, get, signed_in
 
 from rxauth import BearerAuth
-from rxauth.refusals import asks_for_more
+from rxauth.http.refusals import asks_for_more
 
 STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="high"'
 SCOPE = 'Bearer realm="api", error="insufficient_scope", scope="write"'

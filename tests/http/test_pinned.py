@@ -14,7 +14,7 @@ from http_kit import signed_in as signed_in_to
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
 from rxauth.errors import NotSignedIn, OriginNotAllowed, SessionChanged, SessionExpired
-from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.http.httpx2 import BearerAuth as BearerAuth2
 from rxauth.testing import TokenServer, VirtualTime
 from tests.kit import make
 

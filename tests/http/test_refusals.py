@@ -11,7 +11,7 @@ from http_kit import KINDS, Kind, authorizations, signed_in
 
 from rxauth import BearerAuth, Session, simplejwt
 from rxauth.errors import NotReplayable, SessionExpired
-from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.http.httpx2 import BearerAuth as BearerAuth2
 from rxauth.testing import TokenServer, faults
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -247,5 +247,5 @@ def test_what_is_no_session_is_refused(session: Any) -> None:
 
 def test_its_repr_says_for_which_library_it_is() -> None:
     session = Session(lambda tokens: tokens)
-    assert repr(BearerAuth(session)) == f"rxauth.BearerAuth({session!r})"
-    assert repr(BearerAuth2(session)) == f"rxauth.httpx2.BearerAuth({session!r})"
+    assert repr(BearerAuth(session)) == f"rxauth.http.BearerAuth({session!r})"
+    assert repr(BearerAuth2(session)) == f"rxauth.http.httpx2.BearerAuth({session!r})"

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 
 from rxauth import AuthState, BearerAuth, Session, Store, Tokens, auth_reducer, combine_reducers, simplejwt
+from rxauth.http import RequestEnded, RequestSent
 from rxauth.recorder import Event
 from rxauth.session import CallReleased, CallWaits
 from rxauth.store.tap import SESSION
 from rxauth.testing import TokenServer, VirtualTime
-from rxauth.trace import RequestEnded, RequestSent
 
 API = "https://api.example.com"
 

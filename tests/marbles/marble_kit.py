@@ -13,10 +13,11 @@ import httpx
 
 from rxauth import ApiCall, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, simplejwt
 from rxauth.concurrency import Instant
+from rxauth.http import RequestEnded, RequestSent
 from rxauth.recorder import Event, Recording, record
 from rxauth.session import CallReleased, CallWaits, RefreshStarted, TokensRefreshed
 from rxauth.testing import TokenServer, VirtualTime
-from rxauth.trace import Completed, Emitted, RequestEnded, RequestSent, Subscribed
+from rxauth.trace import Completed, Emitted, Subscribed
 
 API = "https://api.example.com"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -23,12 +23,12 @@ from rxauth import (
 )
 from rxauth.api import request
 from rxauth.errors import CallCancelled, NotSignedIn, OriginNotAllowed, RefreshUnavailable, SessionExpired
+from rxauth.http import RequestEnded, RequestSent
 from rxauth.recorder import Recording, record
 from rxauth.refreshers import simplejwt
 from rxauth.session import CallRefused, CallReleased, CallWaits
 from rxauth.store import ErrorReported
 from rxauth.testing import TokenServer, VirtualTime, faults
-from rxauth.trace import RequestEnded, RequestSent
 
 API = "https://api.example.com"
 

@@ -14,9 +14,9 @@ from reactivex import operators as ops
 
 from rxauth import ApiCall, Request, Tokens, api_epic
 from rxauth.api import ApiEvent, ApiSkipped, ApiStarted, request
-from rxauth.bearer import BearerAuth
 from rxauth.concurrency.runtime import running_loop
 from rxauth.errors import RxAuthError, StoreClosed, TokenRejected
+from rxauth.http import BearerAuth
 from rxauth.session.state import is_premature
 from tests.simulation.callers import sign_in_now
 from tests.simulation.server import URL

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from rxauth import BearerAuth, Request, Session, Tokens, api_epic, call, request, simplejwt
-from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.http.httpx2 import BearerAuth as BearerAuth2
 from rxauth.testing import TokenServer
 
 THREADS = 20

@@ -13,7 +13,7 @@ import reactivex
 from rxauth import ApiCall, BearerAuth, Request, Store, Tokens, api_epic
 from rxauth.api import request
 from rxauth.errors import TokenRejected
-from rxauth.httpx2 import BearerAuth as BearerAuth2
+from rxauth.http.httpx2 import BearerAuth as BearerAuth2
 
 
 class Way:
@@ -134,7 +134,7 @@ class ByHand(Way):
 
 
 class Httpx2(Way):
-    """httpx2.AsyncClient + rxauth.httpx2.BearerAuth"""
+    """httpx2.AsyncClient + rxauth.http.httpx2.BearerAuth"""
 
     name = "httpx2"
 

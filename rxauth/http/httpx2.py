@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rxauth.bearer import BearerFlow
+from rxauth.http.bearer import BearerFlow
 
 try:
     import httpx2
 except ImportError as missing:
-    raise ImportError("rxauth.httpx2 needs the package httpx2: pip install 'rxauth[httpx2]'") from missing
+    raise ImportError("rxauth.http.httpx2 needs the package httpx2: pip install 'rxauth[httpx2]'") from missing
 
 
 class BearerAuth(BearerFlow, httpx2.Auth):

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from rxauth.bearer import BearerAuth, BearerFlow
+from rxauth.http.bearer import BearerAuth, BearerFlow
 from rxauth.session.session import Session
 from rxauth.tokens.origins import origin_of
 
@@ -29,7 +29,7 @@ def auth_for(client: Any, session: Session[Any]) -> BearerFlow:
     elif isinstance(client, httpx.Client | httpx.AsyncClient):
         flow = BearerAuth(session)
     else:
-        from rxauth import httpx2
+        from rxauth.http import httpx2
 
         flow = httpx2.BearerAuth(session)
     if client.base_url.host:

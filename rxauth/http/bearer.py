@@ -8,17 +8,17 @@ from typing import Any, ClassVar, Literal, Self
 
 import httpx
 
-from rxauth.bodies import aread, is_replayable, not_replayable, read
 from rxauth.concurrency.single import Single, is_fetching
 from rxauth.errors import RefreshTimeout
-from rxauth.marks import EXTENSION, Began, caller_of
-from rxauth.refusals import Refusals, Refused
+from rxauth.http.bodies import aread, is_replayable, not_replayable, read
+from rxauth.http.marks import EXTENSION, Began, caller_of
+from rxauth.http.refusals import Refusals, Refused
+from rxauth.http.trace import traced_async_flow, traced_flow
 from rxauth.session.session import Session
 from rxauth.session.settings import is_number
 from rxauth.session.state import refusal
 from rxauth.tokens.pair import Tokens
 from rxauth.tokens.wire_names import AUTHORIZATION, BEARER, check_sendable
-from rxauth.trace import traced_async_flow, traced_flow
 
 Elsewhere = Literal["refuse", "bare"]
 

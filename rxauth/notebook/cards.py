@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from rxauth.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
+from rxauth.api.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.concurrency.runtime import Instant, Runtime
 from rxauth.notebook.marble_canvas import cut, width_of
 from rxauth.notebook.marble_labels import wrapped

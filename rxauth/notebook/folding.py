@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
+from rxauth.api.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import CallCancelled
 from rxauth.eventlog import Event
 from rxauth.http.trace import RequestEnded, RequestSent

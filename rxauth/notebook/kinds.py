@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from rxauth.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
+from rxauth.api.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.eventlog import Event
 from rxauth.http.trace import RequestEnded, RequestSent
 from rxauth.notebook.words import shorten

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from rxauth.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
+from rxauth.api.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import ApiError, ApiStatusError, CallCancelled
 from rxauth.http.trace import RequestEnded, RequestSent
 from rxauth.notebook.marble_labels import call_label, class_name, clean, request_label

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from rxauth.calls import AdHocCall
+from rxauth.api.calls import AdHocCall
 from rxauth.encoding import Unknown
 from rxauth.notebook.words import shorten, span
 from rxauth.redaction.text import without_secrets

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rxauth.calls import ApiCall
+from rxauth.api.calls import ApiCall
 from rxauth.eventlog import Event
 from rxauth.notebook.marble_calls import HANDLERS, Call, Calls, steps
 from rxauth.notebook.marble_labels import clean

@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from marble_kit import Echo, Tick, ended, lands, parsed, recorded, released, sent, signed_in, starts, tokens, waits
 
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState, Request, call
-from rxauth.calls import ApiCancelled, ApiSkipped
+from rxauth.api import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
 from rxauth.encoding import Unknown
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired

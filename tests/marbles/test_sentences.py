@@ -23,7 +23,7 @@ from marble_kit import (
 )
 
 from rxauth import ApiStarted, ApiSucceeded
-from rxauth.calls import ApiSkipped
+from rxauth.api import ApiSkipped
 from rxauth.errors import CallCancelled, LoginFailed
 from rxauth.notebook.marble_words import headline, sentence
 from rxauth.notebook.story import tell

@@ -25,7 +25,7 @@ from marble_kit import (
 )
 
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState
-from rxauth.calls import ApiCancelled, ApiSkipped
+from rxauth.api import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
 from rxauth.encoding import Unknown
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired

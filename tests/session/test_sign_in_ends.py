@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import rxauth.calls
+import rxauth.api.calls
 import rxauth.session.actions
 from rxauth import AuthState, Session, Store, auth_reducer, combine_reducers
-from rxauth.calls import ApiCall, ApiEvent
+from rxauth.api import ApiCall, ApiEvent
 from rxauth.errors import NotSignedIn, RefreshRefused, SessionExpired
 from rxauth.session import Logout, SessionAction, SessionEnded, SignedIn, SignedOut, SignInEnded
 from rxauth.storage import MemoryStorage
@@ -174,7 +174,7 @@ def public_actions() -> list[type[Any]]:
     """The classes of the library's own actions."""
     return [
         value
-        for room in (rxauth.session, rxauth.calls)
+        for room in (rxauth.session, rxauth.api)
         for name, value in vars(room).items()
         if isinstance(value, type)
         and issubclass(value, SessionAction | ApiEvent | ApiCall)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from rxauth.api.sender import EVENT_STREAM, Entry, Owner, Sender, endless
 from rxauth.concurrency.runtime import running_loop
 from rxauth.http.bearer import BearerFlow
-from rxauth.senders import EVENT_STREAM, Entry, Owner, Sender, endless
 
 
 class AsyncSender(Sender):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from rxauth.calls import (
+from rxauth.api.calls import (
     ApiCall,
     ApiCancelled,
     ApiFailed,
@@ -16,11 +16,11 @@ from rxauth.calls import (
     check_not_async,
     describe,
 )
+from rxauth.api.sender import Entry, Sender
 from rxauth.concurrency.flight import Flight
 from rxauth.concurrency.policy import Policy, Turns
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.errors import ApiRequestError, CallCancelled, CallSkipped
-from rxauth.senders import Entry, Sender
 from rxauth.session.session import Session
 from rxauth.session.trace import next_caller
 from rxauth.store.streams import StateView

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, Protocol
 
-from rxauth.calls import AUTHS, ApiCall, Request, check_not_async, describe, wrong_auth
+from rxauth.api.calls import AUTHS, ApiCall, Request, check_not_async, describe, wrong_auth
 from rxauth.concurrency.flight import Anywhere
 from rxauth.concurrency.runtime import Latch
 from rxauth.concurrency.single import Leave, stay

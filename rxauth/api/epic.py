@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
-from rxauth.async_sender import AsyncSender
-from rxauth.calls import (
+from rxauth.api.async_sender import AsyncSender
+from rxauth.api.calls import (
     AdHocCall,
     ApiCall,
     ApiCancelled,
@@ -28,18 +28,18 @@ from rxauth.calls import (
     call,
     describe,
 )
+from rxauth.api.in_flight import Sending, awaited, forsake
+from rxauth.api.loop_end import LoopEnd
+from rxauth.api.thread_sender import ThreadSender
 from rxauth.concurrency.policy import Policy, check_policy
 from rxauth.concurrency.runtime import running_loop
 from rxauth.concurrency.serialized import OneAtATime
 from rxauth.concurrency.single import Loop, Single
 from rxauth.errors import InvalidCall, NoApiEpic, StoreClosed
 from rxauth.http.auth_for import auth_for
-from rxauth.loop_end import LoopEnd
-from rxauth.sending import Sending, awaited, forsake
 from rxauth.session.session import Session
 from rxauth.store.epics import Epic
 from rxauth.store.streams import ActionSource, ActionStream, StateView
-from rxauth.thread_sender import ThreadSender
 
 __all__ = [
     "AdHocCall",

@@ -7,8 +7,8 @@ import threading
 import weakref
 from typing import Any
 
+from rxauth.api.sender import EVENT_STREAM, Entry, Owner, Sender, endless
 from rxauth.http.bearer import BearerFlow
-from rxauth.senders import EVENT_STREAM, Entry, Owner, Sender, endless
 
 #: A blocking client's calls run on at most this many threads.
 MAX_THREADS = 16

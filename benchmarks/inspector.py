@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from reactivex import operators as ops
 from rxauth import AuthState, Store, auth_reducer, combine_reducers
 from rxauth.notebook.inspector import inspect
-from rxauth.recorder import record
+from rxauth.recording import record
 
 @dataclass(frozen=True, slots=True)
 class Tick:

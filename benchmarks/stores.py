@@ -15,7 +15,7 @@ from reactivex import operators as ops
 
 from benchmarks.measure import Row, race, row
 from rxauth import Store, combine_reducers
-from rxauth.recorder import record
+from rxauth.recording import record
 
 #: Makes that many dispatches.
 Work = Callable[[int], None]

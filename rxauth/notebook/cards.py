@@ -20,8 +20,8 @@ from rxauth.notebook.marble_canvas import cut, width_of
 from rxauth.notebook.marble_labels import wrapped
 from rxauth.notebook.marbles import marbles
 from rxauth.notebook.words import clock, shorten, until
-from rxauth.recording import Recording
-from rxauth.redactor import Redactor
+from rxauth.recording.recording import Recording
+from rxauth.recording.redactor import Redactor
 from rxauth.session.explain import next_step
 from rxauth.session.registry import sessions_in
 from rxauth.session.session import Session

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from rxauth.concurrency.runtime import Instant
 from rxauth.notebook.words import clock, shorten
-from rxauth.redactor import Opaque
+from rxauth.recording.redactor import Opaque
 
 #: More lines than this are not shown, deeper structures are cut to their text, and so are longer ones.
 LINES, DEPTH, ITEMS, TEXT = 400, 8, 50, 200

@@ -8,13 +8,13 @@ from time import monotonic
 from typing import Any
 
 from rxauth.concurrency.runtime import Instant, Runtime, running_loop
-from rxauth.eventlog import Event, EventLog
 from rxauth.notebook.folding import Tally
 from rxauth.notebook.history import History
 from rxauth.notebook.kinds import Kind, kind_of
 from rxauth.notebook.summary import Summary, summary
-from rxauth.recorder import record
-from rxauth.recording import Recording
+from rxauth.recording.eventlog import Event, EventLog
+from rxauth.recording.record import record
+from rxauth.recording.recording import Recording
 from rxauth.session.registry import sessions_in
 from rxauth.session.session import Session
 from rxauth.session.state import Windows

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 from rxauth.api.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import CallCancelled
-from rxauth.eventlog import Event
 from rxauth.http.trace import RequestEnded, RequestSent
+from rxauth.recording.eventlog import Event
 from rxauth.session.actions import (
     RefreshFailed,
     SessionEnded,

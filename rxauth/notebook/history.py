@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rxauth.eventlog import Event, EventLog
 from rxauth.notebook.folding import Tally
+from rxauth.recording.eventlog import Event, EventLog
 
 #: So many events apart are the states that are kept, to replay from.
 CHECKPOINT = 250

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rxauth.eventlog import Event
 from rxauth.notebook.cells import replace_in_cell
 from rxauth.notebook.diff import Line, changes, tree
 from rxauth.notebook.feed import Batches, Feed, check_source
@@ -17,8 +16,9 @@ from rxauth.notebook.history import Lost, Step
 from rxauth.notebook.kinds import kind_of, last_bursts
 from rxauth.notebook.live import Live, panel
 from rxauth.notebook.words import clock, shorten
-from rxauth.recording import Recording
-from rxauth.redactor import Redactor
+from rxauth.recording.eventlog import Event
+from rxauth.recording.recording import Recording
+from rxauth.recording.redactor import Redactor
 from rxauth.session.session import Session
 from rxauth.store.store import Store, log
 

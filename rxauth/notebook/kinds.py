@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rxauth.api.calls import AdHocCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
-from rxauth.eventlog import Event
 from rxauth.http.trace import RequestEnded, RequestSent
 from rxauth.notebook.words import shorten
+from rxauth.recording.eventlog import Event
+from rxauth.recording.signals import Emitted, Failed, Signal
 from rxauth.session.actions import (
     RefreshFailed,
     RefreshStarted,
@@ -23,7 +24,6 @@ from rxauth.session.actions import (
 )
 from rxauth.session.trace import CallRefused, CallReleased, CallWaits
 from rxauth.store.tap import ErrorReported
-from rxauth.trace import Emitted, Failed, Signal
 
 #: Patterns of so many kinds, one after the other, are folded when they repeat.
 PATTERN = 4

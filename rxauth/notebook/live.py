@@ -6,13 +6,13 @@ from html import escape
 from typing import Any
 
 from rxauth.concurrency.closing import Closing
-from rxauth.eventlog import Event
 from rxauth.notebook.cells import replace_in_cell
 from rxauth.notebook.feed import Feed, check_source
 from rxauth.notebook.kinds import Burst, last_bursts
 from rxauth.notebook.summary import SIGNS, Summary
 from rxauth.notebook.words import clock
-from rxauth.recording import Recording
+from rxauth.recording.eventlog import Event
+from rxauth.recording.recording import Recording
 from rxauth.session.session import Session
 from rxauth.store.store import Store
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rxauth.api.calls import AdHocCall
-from rxauth.encoding import Unknown
 from rxauth.notebook.words import shorten, span
+from rxauth.recording.encoding import Unknown
+from rxauth.recording.redactor import Opaque
 from rxauth.redaction.text import without_secrets
-from rxauth.redactor import Opaque
 from rxauth.session.state import AuthState
 from rxauth.tokens.pair import Tokens
 

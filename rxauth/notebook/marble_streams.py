@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from rxauth.notebook.marble_labels import class_name, clean, value_label
 from rxauth.notebook.words import shorten
+from rxauth.recording.signals import Completed, Disposed, Emitted, Failed, Subscribed
 from rxauth.store.tap import ErrorReported
-from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed
 
 _LOCALS = re.compile(r"\S*<locals>\.")
 

@@ -17,7 +17,7 @@ from rxauth.notebook.marble_theme import Theme
 from rxauth.notebook.marble_words import sentence
 from rxauth.notebook.story import Story, tell
 from rxauth.notebook.text import write
-from rxauth.recorder import Recording, spy
+from rxauth.recording.record import Recording, spy
 from rxauth.session.session import Session
 from rxauth.store.store import Store
 from rxauth.store.tap import ERRORS, SESSION

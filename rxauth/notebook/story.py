@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rxauth.api.calls import ApiCall
-from rxauth.eventlog import Event
 from rxauth.notebook.marble_calls import HANDLERS, Call, Calls, steps
 from rxauth.notebook.marble_labels import clean
 from rxauth.notebook.marble_streams import Mark, StreamLane, Streams
 from rxauth.notebook.marble_tokens import Life, TokenLane, Turn, lives_in
-from rxauth.recording import Recording
+from rxauth.recording.eventlog import Event
+from rxauth.recording.recording import Recording
 from rxauth.session.actions import SessionEvent
 
 #: Seconds by which a release may seem to come before what caused it, because two threads noted them.

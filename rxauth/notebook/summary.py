@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rxauth.concurrency.runtime import Instant
 from rxauth.notebook.folding import Tally
 from rxauth.notebook.words import clock, shorten, span
-from rxauth.redactor import Redactor
+from rxauth.recording.redactor import Redactor
 from rxauth.session.explain import next_step
 from rxauth.session.state import AuthState, Windows, decide
 

@@ -6,7 +6,7 @@ recordings of a store, and marble diagrams for epics. Needs no test framework.
 replay and compare. `check_epic` holds an epic against a diagram.
 """
 
-from rxauth.recorder import Recording, record
+from rxauth.recording.record import Recording, record
 from rxauth.testing import faults
 from rxauth.testing.desk import Recorded
 from rxauth.testing.epics import check_epic, replay_epic

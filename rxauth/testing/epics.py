@@ -11,7 +11,7 @@ from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.observable.marbles import parse
 
-from rxauth.recorder import Event, Recording
+from rxauth.recording.record import Event, Recording
 from rxauth.store.epics import Epic, name_of
 from rxauth.store.reducers import Reducer
 from rxauth.store.store import Store

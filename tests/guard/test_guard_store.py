@@ -12,7 +12,7 @@ from guard_kit import per_item, steps
 from reactivex import operators as ops
 
 from rxauth import Store, combine_reducers
-from rxauth.recorder import record
+from rxauth.recording import record
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import httpx
 
 from rxauth import AuthState, BearerAuth, Session, Store, Tokens, auth_reducer, combine_reducers, simplejwt
 from rxauth.http import RequestEnded, RequestSent
-from rxauth.recorder import Event
+from rxauth.recording.record import Event
 from rxauth.session import CallReleased, CallWaits
 from rxauth.store.tap import SESSION
 from rxauth.testing import TokenServer, VirtualTime

@@ -12,7 +12,7 @@ from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
 from rxauth.concurrency import Instant
 from rxauth.notebook.folding import REPEATABLE, Tally, auth_states
 from rxauth.notebook.summary import token_words
-from rxauth.recorder import record
+from rxauth.recording import record
 from rxauth.session import StorageChanged, Windows
 from rxauth.store import ErrorReported
 from rxauth.store.tap import ERRORS

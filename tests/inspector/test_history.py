@@ -10,7 +10,8 @@ from events_kit import REDUCER, Add, App, Stage, events, released, waits
 
 from rxauth.notebook.folding import Tally
 from rxauth.notebook.history import CHECKPOINT, History, Lost
-from rxauth.recorder import Event, record
+from rxauth.recording import record
+from rxauth.recording.record import Event
 
 
 def history(actions: list[Any], *, limit: int = 10_000, batch: int = 10_000) -> History:

@@ -11,7 +11,7 @@ import pytest
 from browser_kit import Browser, row_labels
 from events_kit import Add, Stage, on_a_loop
 
-from rxauth.recorder import Recording
+from rxauth.recording import Recording
 from rxauth.testing import faults
 
 

@@ -14,7 +14,7 @@ from events_kit import Add, Stage, on_a_loop
 from rxauth import Store
 from rxauth.notebook import inspector as module
 from rxauth.notebook.inspector import inspect
-from rxauth.recording import FOLLOWED
+from rxauth.recording.recording import FOLLOWED
 
 
 @on_a_loop

@@ -9,11 +9,11 @@ from rxauth import ApiFailed, NotSignedIn, Request, call
 from rxauth.api import ApiStarted
 from rxauth.concurrency import Instant
 from rxauth.notebook.kinds import LANES, Kind, bursts, kind_of
-from rxauth.recorder import Event
+from rxauth.recording import Emitted, Failed
+from rxauth.recording.record import Event
 from rxauth.session import StorageChanged
 from rxauth.store import ErrorReported
 from rxauth.store.tap import ERRORS
-from rxauth.trace import Emitted, Failed
 
 ADD, MARK = Kind("Add", "", "actions", "dot", "plain"), Kind("Mark", "", "actions", "dot", "plain")
 

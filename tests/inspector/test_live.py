@@ -18,7 +18,7 @@ from rxauth import AuthState, Session, Store, auth_reducer, combine_reducers
 from rxauth.notebook import cells, live
 from rxauth.notebook.feed import Feed
 from rxauth.notebook.live import Live
-from rxauth.recorder import record
+from rxauth.recording import record
 from rxauth.testing import faults
 
 

@@ -14,10 +14,10 @@ import httpx
 from rxauth import ApiCall, AuthState, Request, Session, Store, Tokens, api_epic, auth_reducer, simplejwt
 from rxauth.concurrency import Instant
 from rxauth.http import RequestEnded, RequestSent
-from rxauth.recorder import Event, Recording, record
+from rxauth.recording import Completed, Emitted, Recording, Subscribed, record
+from rxauth.recording.record import Event
 from rxauth.session import CallReleased, CallWaits, RefreshStarted, TokensRefreshed
 from rxauth.testing import TokenServer, VirtualTime
-from rxauth.trace import Completed, Emitted, Subscribed
 
 API = "https://api.example.com"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -14,14 +14,14 @@ from marble_kit import Echo, Tick, ended, lands, parsed, recorded, released, sen
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState, Request, call
 from rxauth.api import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
-from rxauth.encoding import Unknown
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired
 from rxauth.notebook import marbles
 from rxauth.notebook.marble_labels import columns
-from rxauth.redactor import Opaque
+from rxauth.recording import Completed, Disposed, Emitted, Failed, Subscribed
+from rxauth.recording.encoding import Unknown
+from rxauth.recording.redactor import Opaque
 from rxauth.session import RefreshFailed, SessionEnded, SignedIn, SignedOut, SignInFailed, SigningIn
 from rxauth.store import ErrorReported
-from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed
 
 HOSTILE = ["<script>alert(1)</script>", "]]>", "&amp;", "\x00\x1b[31m", "\ud800", "\uffff", "'\"", "名" * 50, "", "\n"]
 TIMES = st.one_of(

@@ -27,8 +27,8 @@ from rxauth.notebook import marbles
 from rxauth.notebook.marble_canvas import Canvas, size_of, width_of
 from rxauth.notebook.marble_scale import Scale
 from rxauth.notebook.marble_theme import DARK, LIGHT, PATTERNS, Palette, style
+from rxauth.recording import Failed
 from rxauth.store import ErrorReported
-from rxauth.trace import Failed
 
 # -- what stands for what ---------------------------------------------------------------------------------------------
 

@@ -18,12 +18,11 @@ from rxauth.api import ApiFailed, ApiStarted, ApiSucceeded
 from rxauth.errors import NotSignedIn
 from rxauth.http import RequestEnded, RequestSent
 from rxauth.notebook import marbles
-from rxauth.recorder import Recording, record, spy
+from rxauth.recording import Completed, Emitted, Failed, Recording, Subscribed, record, spy
 from rxauth.session import CallReleased, CallWaits
 from rxauth.store import ErrorReported
 from rxauth.store.tap import ERRORS, SESSION
 from rxauth.testing import faults
-from rxauth.trace import Completed, Emitted, Failed, Subscribed
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -14,7 +14,7 @@ from reactivex.disposable import Disposable
 
 from rxauth import Store
 from rxauth.notebook import marbles
-from rxauth.recorder import record, spy
+from rxauth.recording import record, spy
 
 
 def test_they_are_subscribed_at_once_and_in_order() -> None:

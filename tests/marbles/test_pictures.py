@@ -34,10 +34,9 @@ from rxauth.notebook.marble_folds import blocks, lines, marbles_of, rows, thin
 from rxauth.notebook.marble_streams import Line, Mark, StreamLane
 from rxauth.notebook.marble_tokens import Piece
 from rxauth.notebook.story import tell
-from rxauth.recorder import Recording
+from rxauth.recording import Emitted, Recording, Subscribed
 from rxauth.session import CallWaits, SessionEnded, SignedOut, StorageChanged
 from rxauth.store import ErrorReported
-from rxauth.trace import Emitted, Subscribed
 
 LIMIT = 500_000
 

@@ -27,11 +27,10 @@ from rxauth.api import ApiSkipped
 from rxauth.errors import CallCancelled, LoginFailed
 from rxauth.notebook.marble_words import headline, sentence
 from rxauth.notebook.story import tell
-from rxauth.recorder import Recording
+from rxauth.recording import Emitted, Failed, Recording, Subscribed
 from rxauth.session import SignInFailed, SigningIn, StorageChanged
 from rxauth.store import ErrorReported
 from rxauth.testing import faults
-from rxauth.trace import Emitted, Failed, Subscribed
 
 
 def said(recording: Recording) -> tuple[str, str]:

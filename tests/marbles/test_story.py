@@ -27,14 +27,14 @@ from marble_kit import (
 from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState
 from rxauth.api import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
-from rxauth.encoding import Unknown
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired
 from rxauth.notebook.marble_calls import Span
 from rxauth.notebook.story import Gate, Story, tell
-from rxauth.recorder import Event, Recording
+from rxauth.recording import Disposed, Emitted, Failed, Recording, Subscribed
+from rxauth.recording.encoding import Unknown
+from rxauth.recording.record import Event
 from rxauth.session import CallWaits, RefreshFailed, SessionEnded, SignedIn, SignedOut, SigningIn
 from rxauth.store import ErrorReported
-from rxauth.trace import Disposed, Emitted, Failed, Subscribed
 
 
 def kinds(story: Story, lane: int = 0) -> list[tuple[str, float, float]]:

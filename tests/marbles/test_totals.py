@@ -16,7 +16,7 @@ from rxauth.api import request
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable
 from rxauth.notebook import marbles
 from rxauth.notebook.live import Live
-from rxauth.recorder import Recording, record
+from rxauth.recording import Recording, record
 from rxauth.session import CallRefused
 from rxauth.store.tap import SESSION
 from rxauth.testing import faults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rxauth.eventlog import Event, EventLog
+from rxauth.recording.eventlog import Event, EventLog
 
 EVENTS = [Event(number, number / 10, f"action {number}", "spied" if number % 2 else "") for number in range(7, 12)]
 

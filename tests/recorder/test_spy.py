@@ -12,9 +12,8 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 from rxauth import Store, Tokens
-from rxauth.recorder import Recording, record, spy
+from rxauth.recording import Completed, Disposed, Emitted, Failed, Recording, Subscribed, record, spy
 from rxauth.testing import VirtualTime
-from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed
 
 
 def signals(recording: Recording, name: str) -> list[Any]:

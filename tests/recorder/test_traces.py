@@ -24,7 +24,7 @@ from rxauth import (
 from rxauth.api import request
 from rxauth.errors import CallCancelled, NotSignedIn, OriginNotAllowed, RefreshUnavailable, SessionExpired
 from rxauth.http import RequestEnded, RequestSent
-from rxauth.recorder import Recording, record
+from rxauth.recording import Recording, record
 from rxauth.refreshers import simplejwt
 from rxauth.session import CallRefused, CallReleased, CallWaits
 from rxauth.store import ErrorReported

@@ -23,7 +23,7 @@ from rxauth.errors import (
     SessionClosed,
     WouldDeadlock,
 )
-from rxauth.recorder import record
+from rxauth.recording import record
 from rxauth.session import Refresh, SignInFailed
 from rxauth.session.registry import sessions_in
 from rxauth.storage import MemoryStorage

@@ -12,7 +12,7 @@ import reactivex
 
 from rxauth import BearerAuth, Session, Store, api_epic, combine_epics, combine_reducers
 from rxauth.errors import InvalidEpic, InvalidState
-from rxauth.recorder import record
+from rxauth.recording import record
 from rxauth.session import Sessions
 
 

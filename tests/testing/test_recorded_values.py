@@ -14,9 +14,9 @@ import httpx
 
 from rxauth import Request, Tokens, call
 from rxauth.api import ApiFailed, ApiSucceeded
-from rxauth.encoding import Unknown, decode, encode
 from rxauth.errors import RefreshUnavailable
-from rxauth.redactor import Opaque, Redactor
+from rxauth.recording.encoding import Unknown, decode, encode
+from rxauth.recording.redactor import Opaque, Redactor
 from rxauth.session import Login
 
 SECRETS = ["lovelace-and-a-long-password", "opaque-access-token-of-ada", "opaque-refresh-token-of-ada"]

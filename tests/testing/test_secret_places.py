@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rxauth import Store
-from rxauth.redactor import Redactor, fingerprint
+from rxauth.recording.redactor import Redactor, fingerprint
 from rxauth.testing import Recording, record
 
 #: As long as a token, and as short as a password: of the one a fingerprint is shown, of the other nothing.

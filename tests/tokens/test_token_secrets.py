@@ -11,7 +11,7 @@ import pytest
 from token_kit import T0, make_jwt, received
 
 from rxauth import AuthState, RxAuthError, Session, Tokens
-from rxauth.redactor import fingerprint
+from rxauth.recording.redactor import fingerprint
 
 ACCESS = make_jwt(exp=T0.wall + 300, iat=T0.wall, name="access")
 REFRESH = make_jwt(exp=T0.wall + 3000, iat=T0.wall, name="refresh")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from rxauth.encoding import encode
+from rxauth.recording.encoding import encode
 
 #: Fields of the library's classes that hold a moment, or are counted from one.
 _MOMENTS = frozenset(

@@ -13,14 +13,14 @@ from typing import Any, Self, TypeVar
 
 from reactivex.disposable import CompositeDisposable
 
-from rxauth.canonical import Canonical
 from rxauth.concurrency.closing import Closing
 from rxauth.concurrency.runtime import Runtime
-from rxauth.encoding import decode, encode
 from rxauth.errors import InvalidRecording
-from rxauth.eventlog import Event, EventLog
+from rxauth.recording.comparison import Canonical
+from rxauth.recording.encoding import decode, encode
+from rxauth.recording.eventlog import Event, EventLog
+from rxauth.recording.redactor import Redactor
 from rxauth.redaction.display import Shown
-from rxauth.redactor import Redactor
 from rxauth.store.actions import check_kinds
 from rxauth.store.reducers import Reducer
 
@@ -38,7 +38,7 @@ NOTED = 3
 class Recording(Shown, Closing):
     """The last `limit` events, in order, and the store's state before the first one of all.
 
-    Tokens, passwords and whatever else is secret were replaced before they came in: see `rxauth.redactor.Redactor`.
+    Tokens, passwords and whatever else is secret were replaced before they came in, by the `Redactor` of this package.
     `dropped` says how many events, the oldest, are not there any more. Safe to read from any thread while it records.
     """
 
@@ -97,7 +97,7 @@ class Recording(Shown, Closing):
         return events[0].number - 1 if events else 0
 
     def of_type(self, *kinds: type[Any]) -> list[Any]:
-        """The actions that are instances of one of these classes; those of `rxauth.trace` are found, too."""
+        """The actions that are instances of one of these classes; those of `rxauth.recording` are found, too."""
         check_kinds(kinds)
         return [event.action for event in self.events if isinstance(event.action, kinds)]
 
@@ -157,7 +157,7 @@ class Recording(Shown, Closing):
         """The recording in these lines. Raises `InvalidRecording` for another version or a damaged line.
 
         Import the modules that define your actions first: nothing is imported here, and an action of an unknown class
-        is loaded as `rxauth.encoding.Unknown`.
+        is loaded as `rxauth.recording.encoding.Unknown`.
         """
         numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         if not numbered:

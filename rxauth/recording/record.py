@@ -11,12 +11,12 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxauth.concurrency.runtime import Runtime
-from rxauth.eventlog import Event
-from rxauth.recording import Recording
+from rxauth.recording.eventlog import Event
+from rxauth.recording.recording import Recording
+from rxauth.recording.signals import Completed, Disposed, Emitted, Failed, Subscribed
 from rxauth.session.session import Session
 from rxauth.store.store import Store
 from rxauth.store.tap import ERRORS, SESSION
-from rxauth.trace import Completed, Disposed, Emitted, Failed, Subscribed
 
 __all__ = ["Event", "Recording", "record", "spy"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from rxauth.errors import InvalidRecording
-from rxauth.redactor import Opaque
+from rxauth.recording.redactor import Opaque
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rxauth.notebook.marble_theme import DARK, LIGHT
+from rxauth.notebook.marbles.theme import DARK, LIGHT
 
 WIDTH, HEIGHT = 960, 392
 PANEL = (78, 118, 356, 210)  # x, y, width, height of the first panel's axes

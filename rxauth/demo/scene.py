@@ -30,7 +30,7 @@ from rxauth.demo.backend import Backend
 from rxauth.demo.seen import App, Seen, Totals
 from rxauth.demo.view import panel, summary, timeline
 from rxauth.errors import LoginFailed
-from rxauth.notebook.marbles import marbles
+from rxauth.notebook.marbles.diagram import marbles
 from rxauth.recording.record import record
 from rxauth.session.actions import RefreshStarted, SessionEnded, TokensRefreshed
 

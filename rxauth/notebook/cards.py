@@ -16,9 +16,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from rxauth.api.calls import AdHocCall, ApiCall, ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiSucceeded
 from rxauth.concurrency.runtime import Instant, Runtime
-from rxauth.notebook.marble_canvas import cut, width_of
-from rxauth.notebook.marble_labels import wrapped
-from rxauth.notebook.marbles import marbles
+from rxauth.notebook.marbles.canvas import cut, width_of
+from rxauth.notebook.marbles.diagram import marbles
+from rxauth.notebook.marbles.labels import wrapped
 from rxauth.notebook.words import clock, shorten, until
 from rxauth.recording.recording import Recording
 from rxauth.recording.redactor import Redactor

@@ -7,9 +7,9 @@ from typing import Any
 
 from rxauth.concurrency.closing import Closing
 from rxauth.notebook.cells import replace_in_cell
-from rxauth.notebook.feed import Feed, check_source
-from rxauth.notebook.kinds import Burst, last_bursts
-from rxauth.notebook.summary import SIGNS, Summary
+from rxauth.notebook.follow.feed import Feed, check_source
+from rxauth.notebook.follow.kinds import Burst, last_bursts
+from rxauth.notebook.follow.summary import SIGNS, Summary
 from rxauth.notebook.words import clock
 from rxauth.recording.eventlog import Event
 from rxauth.recording.recording import Recording

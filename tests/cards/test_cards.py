@@ -30,7 +30,7 @@ from rxauth import (
 )
 from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
 from rxauth.errors import RefreshUnavailable
-from rxauth.notebook.marble_canvas import width_of
+from rxauth.notebook.marbles.canvas import width_of
 from rxauth.notebook.words import shorten, span, until
 from rxauth.recording import record
 from rxauth.testing import TokenServer, VirtualTime, faults

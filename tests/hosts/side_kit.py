@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rxauth.notebook.inspector import widget_class
+from rxauth.notebook.inspector.widget import widget_class
 
 MODEL = """
 class Model {

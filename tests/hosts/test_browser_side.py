@@ -10,7 +10,7 @@ import pytest
 from host_kit import PATIENCE, shoot, violations
 from side_kit import KINDS, WORDS, Side
 
-from rxauth.notebook.kinds import Kind, bursts
+from rxauth.notebook.follow.kinds import Kind, bursts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

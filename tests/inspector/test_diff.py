@@ -8,7 +8,7 @@ from typing import Any
 from events_kit import App, some_tokens
 
 from rxauth import AuthState
-from rxauth.notebook.diff import ITEMS, LINES, Line, changes, tree
+from rxauth.notebook.inspector.diff import ITEMS, LINES, Line, changes, tree
 
 
 @dataclass(frozen=True)

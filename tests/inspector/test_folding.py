@@ -10,8 +10,8 @@ from events_kit import Stage, ended, events, released, sent, some_tokens, waits
 from rxauth import ApiFailed, ApiSucceeded, AuthState, NotSignedIn, RefreshUnavailable, Request, call
 from rxauth.api import ApiCancelled, ApiSkipped, ApiStarted
 from rxauth.concurrency import Instant
-from rxauth.notebook.folding import REPEATABLE, Tally, auth_states
-from rxauth.notebook.summary import token_words
+from rxauth.notebook.follow.summary import token_words
+from rxauth.notebook.follow.tally import REPEATABLE, Tally, auth_states
 from rxauth.recording import record
 from rxauth.session import StorageChanged, Windows
 from rxauth.store import ErrorReported

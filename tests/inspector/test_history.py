@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from events_kit import REDUCER, Add, App, Stage, events, released, waits
 
-from rxauth.notebook.folding import Tally
-from rxauth.notebook.history import CHECKPOINT, History, Lost
+from rxauth.notebook.follow.history import CHECKPOINT, History, Lost
+from rxauth.notebook.follow.tally import Tally
 from rxauth.recording import record
 from rxauth.recording.record import Event
 

@@ -12,8 +12,8 @@ from browser_kit import Browser
 from events_kit import Add, Stage, on_a_loop
 
 from rxauth import Store
-from rxauth.notebook import inspector as module
 from rxauth.notebook.inspector import inspect
+from rxauth.notebook.inspector import widget as module
 from rxauth.recording.recording import FOLLOWED
 
 

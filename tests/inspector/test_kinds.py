@@ -8,7 +8,7 @@ from events_kit import Add, ended, events, released, sent, waits
 from rxauth import ApiFailed, NotSignedIn, Request, call
 from rxauth.api import ApiStarted
 from rxauth.concurrency import Instant
-from rxauth.notebook.kinds import LANES, Kind, bursts, kind_of
+from rxauth.notebook.follow.kinds import LANES, Kind, bursts, kind_of
 from rxauth.recording import Emitted, Failed
 from rxauth.recording.record import Event
 from rxauth.session import StorageChanged

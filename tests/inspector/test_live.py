@@ -16,7 +16,7 @@ from events_kit import REDUCER, Add, App, Stage, on_a_loop
 
 from rxauth import AuthState, Session, Store, auth_reducer, combine_reducers
 from rxauth.notebook import cells, live
-from rxauth.notebook.feed import Feed
+from rxauth.notebook.follow.feed import Feed
 from rxauth.notebook.live import Live
 from rxauth.recording import record
 from rxauth.testing import faults

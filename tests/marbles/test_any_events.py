@@ -16,7 +16,7 @@ from rxauth.api import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired
 from rxauth.notebook import marbles
-from rxauth.notebook.marble_labels import columns
+from rxauth.notebook.marbles.labels import columns
 from rxauth.recording import Completed, Disposed, Emitted, Failed, Subscribed
 from rxauth.recording.encoding import Unknown
 from rxauth.recording.redactor import Opaque

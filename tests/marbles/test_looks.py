@@ -24,9 +24,9 @@ from marble_kit import (
 )
 
 from rxauth.notebook import marbles
-from rxauth.notebook.marble_canvas import Canvas, size_of, width_of
-from rxauth.notebook.marble_scale import Scale
-from rxauth.notebook.marble_theme import DARK, LIGHT, PATTERNS, Palette, style
+from rxauth.notebook.marbles.canvas import Canvas, size_of, width_of
+from rxauth.notebook.marbles.scale import Scale
+from rxauth.notebook.marbles.theme import DARK, LIGHT, PATTERNS, Palette, style
 from rxauth.recording import Failed
 from rxauth.store import ErrorReported
 

@@ -29,11 +29,11 @@ from marble_kit import (
 
 from rxauth.errors import SessionExpired
 from rxauth.notebook import marbles
-from rxauth.notebook.marble_canvas import cut, width_of
-from rxauth.notebook.marble_folds import blocks, lines, marbles_of, rows, thin
-from rxauth.notebook.marble_streams import Line, Mark, StreamLane
-from rxauth.notebook.marble_tokens import Piece
-from rxauth.notebook.story import tell
+from rxauth.notebook.marbles.canvas import cut, width_of
+from rxauth.notebook.marbles.folds import blocks, lines, marbles_of, rows, thin
+from rxauth.notebook.marbles.story import tell
+from rxauth.notebook.marbles.streams import Line, Mark, StreamLane
+from rxauth.notebook.marbles.tokens import Piece
 from rxauth.recording import Emitted, Recording, Subscribed
 from rxauth.session import CallWaits, SessionEnded, SignedOut, StorageChanged
 from rxauth.store import ErrorReported

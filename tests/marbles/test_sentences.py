@@ -25,8 +25,8 @@ from marble_kit import (
 from rxauth import ApiStarted, ApiSucceeded
 from rxauth.api import ApiSkipped
 from rxauth.errors import CallCancelled, LoginFailed
-from rxauth.notebook.marble_words import headline, sentence
-from rxauth.notebook.story import tell
+from rxauth.notebook.marbles.sentence import headline, sentence
+from rxauth.notebook.marbles.story import tell
 from rxauth.recording import Emitted, Failed, Recording, Subscribed
 from rxauth.session import SignInFailed, SigningIn, StorageChanged
 from rxauth.store import ErrorReported

@@ -28,8 +28,8 @@ from rxauth import ApiFailed, ApiStarted, ApiSucceeded, AuthState
 from rxauth.api import ApiCancelled, ApiSkipped
 from rxauth.concurrency import Instant
 from rxauth.errors import CallCancelled, NotSignedIn, RefreshUnavailable, SessionExpired
-from rxauth.notebook.marble_calls import Span
-from rxauth.notebook.story import Gate, Story, tell
+from rxauth.notebook.marbles.calls import Span
+from rxauth.notebook.marbles.story import Gate, Story, tell
 from rxauth.recording import Disposed, Emitted, Failed, Recording, Subscribed
 from rxauth.recording.encoding import Unknown
 from rxauth.recording.record import Event

@@ -21,7 +21,7 @@ from marble_kit import (
 )
 
 from rxauth.notebook import marbles
-from rxauth.notebook.marble_labels import columns
+from rxauth.notebook.marbles.labels import columns
 from rxauth.store import ErrorReported
 
 

@@ -12,11 +12,11 @@ from reactivex import Observable
 from reactivex.disposable import CompositeDisposable
 
 from rxauth.concurrency.closing import Closing
-from rxauth.notebook.drawing import NARROWEST, WIDTH, draw
-from rxauth.notebook.marble_theme import Theme
-from rxauth.notebook.marble_words import sentence
-from rxauth.notebook.story import Story, tell
-from rxauth.notebook.text import write
+from rxauth.notebook.marbles.sentence import sentence
+from rxauth.notebook.marbles.story import Story, tell
+from rxauth.notebook.marbles.svg import NARROWEST, WIDTH, draw
+from rxauth.notebook.marbles.text import write
+from rxauth.notebook.marbles.theme import Theme
 from rxauth.recording.record import Recording, spy
 from rxauth.session.session import Session
 from rxauth.store.store import Store

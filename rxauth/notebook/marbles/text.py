@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rxauth.notebook.marble_folds import Row, lanes, lines, rows, times
-from rxauth.notebook.marble_labels import columns, count, fit, length, wrapped
-from rxauth.notebook.marble_scale import Scale
-from rxauth.notebook.marble_streams import Line, Mark
-from rxauth.notebook.marble_tokens import Flight, TokenLane
-from rxauth.notebook.marble_words import headline, refreshes, sentence
-from rxauth.notebook.story import Story
+from rxauth.notebook.marbles.folds import Row, lanes, lines, rows, times
+from rxauth.notebook.marbles.labels import columns, count, fit, length, wrapped
+from rxauth.notebook.marbles.scale import Scale
+from rxauth.notebook.marbles.sentence import headline, refreshes, sentence
+from rxauth.notebook.marbles.story import Story
+from rxauth.notebook.marbles.streams import Line, Mark
+from rxauth.notebook.marbles.tokens import Flight, TokenLane
 
 #: Columns for the names, for the lanes, and for the sums.
 NAMES, PLOT, SUMS = 14, 64, 20

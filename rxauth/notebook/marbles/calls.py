@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rxauth.api.calls import ApiCancelled, ApiEvent, ApiFailed, ApiSkipped, ApiStarted, ApiSucceeded
 from rxauth.errors import ApiError, ApiStatusError, CallCancelled
 from rxauth.http.trace import RequestEnded, RequestSent
-from rxauth.notebook.marble_labels import call_label, class_name, clean, request_label
+from rxauth.notebook.marbles.labels import call_label, class_name, clean, request_label
 from rxauth.session.trace import CallRefused, CallReleased, CallWaits
 
 SpanKind = Literal["waits", "queued", "flight"]

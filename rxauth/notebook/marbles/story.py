@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rxauth.api.calls import ApiCall
-from rxauth.notebook.marble_calls import HANDLERS, Call, Calls, steps
-from rxauth.notebook.marble_labels import clean
-from rxauth.notebook.marble_streams import Mark, StreamLane, Streams
-from rxauth.notebook.marble_tokens import Life, TokenLane, Turn, lives_in
+from rxauth.notebook.marbles.calls import HANDLERS, Call, Calls, steps
+from rxauth.notebook.marbles.labels import clean
+from rxauth.notebook.marbles.streams import Mark, StreamLane, Streams
+from rxauth.notebook.marbles.tokens import Life, TokenLane, Turn, lives_in
 from rxauth.recording.eventlog import Event
 from rxauth.recording.recording import Recording
 from rxauth.session.actions import SessionEvent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.sax.saxutils import escape
 
-from rxauth.notebook.marble_labels import clean, columns
+from rxauth.notebook.marbles.labels import clean, columns
 
 #: How large each style's letters are, in pixels; bold ones are wider, so they count as larger.
 _SIZES = {"h": 21.5, "b": 14.0, "s": 12.0, "m": 11.0}

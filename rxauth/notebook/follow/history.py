@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rxauth.notebook.folding import Tally
+from rxauth.notebook.follow.tally import Tally
 from rxauth.recording.eventlog import Event, EventLog
 
 #: So many events apart are the states that are kept, to replay from.

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from rxauth.notebook.marble_canvas import Canvas, size_of, width_of
-from rxauth.notebook.marble_folds import Block, blocks, lines, marbles_of
-from rxauth.notebook.marble_labels import count, length, wrapped
-from rxauth.notebook.marble_scale import Scale
-from rxauth.notebook.marble_streams import Line, Mark, StreamLane
-from rxauth.notebook.marble_theme import PATTERNS
-from rxauth.notebook.marble_tokens import Piece, TokenLane
-from rxauth.notebook.marble_words import refreshes
+from rxauth.notebook.marbles.canvas import Canvas, size_of, width_of
+from rxauth.notebook.marbles.folds import Block, blocks, lines, marbles_of
+from rxauth.notebook.marbles.labels import count, length, wrapped
+from rxauth.notebook.marbles.scale import Scale
+from rxauth.notebook.marbles.sentence import refreshes
+from rxauth.notebook.marbles.streams import Line, Mark, StreamLane
+from rxauth.notebook.marbles.theme import PATTERNS
+from rxauth.notebook.marbles.tokens import Piece, TokenLane
 from rxauth.notebook.words import shorten
 
 #: A stream with more subscribers than these shows some of them as one line.

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from rxauth.notebook.marble_calls import Call, Way
-from rxauth.notebook.marble_labels import clean, count, length
-from rxauth.notebook.marble_streams import StreamLane
-from rxauth.notebook.marble_tokens import Flight, TokenLane
-from rxauth.notebook.story import Story
+from rxauth.notebook.marbles.calls import Call, Way
+from rxauth.notebook.marbles.labels import clean, count, length
+from rxauth.notebook.marbles.story import Story
+from rxauth.notebook.marbles.streams import StreamLane
+from rxauth.notebook.marbles.tokens import Flight, TokenLane
 from rxauth.notebook.words import shorten
 
 #: How many streams, sessions or kinds of errors are told one by one, when there are more than one more.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rxauth.notebook.marble_labels import class_name, clean, value_label
+from rxauth.notebook.marbles.labels import class_name, clean, value_label
 from rxauth.notebook.words import shorten
 from rxauth.recording.signals import Completed, Disposed, Emitted, Failed, Subscribed
 from rxauth.store.tap import ErrorReported

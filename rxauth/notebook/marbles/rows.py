@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rxauth.notebook.marble_calls import Call
-from rxauth.notebook.marble_canvas import n, width_of
-from rxauth.notebook.marble_folds import Row, thin, times
-from rxauth.notebook.marble_labels import count, length
-from rxauth.notebook.marble_lanes import Page
-from rxauth.notebook.marble_words import reasons, ways
-from rxauth.notebook.story import Story
+from rxauth.notebook.marbles.calls import Call
+from rxauth.notebook.marbles.canvas import n, width_of
+from rxauth.notebook.marbles.folds import Row, thin, times
+from rxauth.notebook.marbles.labels import count, length
+from rxauth.notebook.marbles.lanes import Page
+from rxauth.notebook.marbles.sentence import reasons, ways
+from rxauth.notebook.marbles.story import Story
 
 #: Up to so many calls each has its name at the left and its end at the right, and a row this high.
 PITCHES = (24, 24, 24, 22, 22, 22, 20, 20, 20, 20, 20, 20)

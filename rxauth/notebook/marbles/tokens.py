@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from rxauth.notebook.folding import auth_states
-from rxauth.notebook.marble_labels import class_name
+from rxauth.notebook.follow.tally import auth_states
+from rxauth.notebook.marbles.labels import class_name
 from rxauth.session.actions import (
     RefreshEvent,
     RefreshFailed,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rxauth.notebook.marble_calls import Call, Outcome, SpanKind, Way
-from rxauth.notebook.marble_labels import clean
-from rxauth.notebook.marble_streams import Line, Mark, StreamLane
-from rxauth.notebook.marble_tokens import Piece
+from rxauth.notebook.marbles.calls import Call, Outcome, SpanKind, Way
+from rxauth.notebook.marbles.labels import clean
+from rxauth.notebook.marbles.streams import Line, Mark, StreamLane
+from rxauth.notebook.marbles.tokens import Piece
 
 #: A stretch of time: from, to.
 Stretch = tuple[float, float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rxauth.concurrency.runtime import Instant
-from rxauth.notebook.folding import Tally
+from rxauth.notebook.follow.tally import Tally
 from rxauth.notebook.words import clock, shorten, span
 from rxauth.recording.redactor import Redactor
 from rxauth.session.explain import next_step

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from xml.sax.saxutils import escape
 
-from rxauth.notebook.marble_canvas import Canvas, n, size_of, width_of
-from rxauth.notebook.marble_folds import lanes, rows
-from rxauth.notebook.marble_labels import clean, count, length, wrapped
-from rxauth.notebook.marble_lanes import Page, actions_lane, errors_lane, flights_lane, stream_lane, token_lane
-from rxauth.notebook.marble_rows import PITCHES, calls_lane, waiting_lane
-from rxauth.notebook.marble_scale import Scale
-from rxauth.notebook.marble_theme import Theme, patterns, style
-from rxauth.notebook.marble_words import headline, sentence
-from rxauth.notebook.story import Gate, Story
+from rxauth.notebook.marbles.canvas import Canvas, n, size_of, width_of
+from rxauth.notebook.marbles.folds import lanes, rows
+from rxauth.notebook.marbles.labels import clean, count, length, wrapped
+from rxauth.notebook.marbles.lanes import Page, actions_lane, errors_lane, flights_lane, stream_lane, token_lane
+from rxauth.notebook.marbles.rows import PITCHES, calls_lane, waiting_lane
+from rxauth.notebook.marbles.scale import Scale
+from rxauth.notebook.marbles.sentence import headline, sentence
+from rxauth.notebook.marbles.story import Gate, Story
+from rxauth.notebook.marbles.theme import Theme, patterns, style
 
 #: The narrowest picture, and from which width on there is a margin at the right for sums.
 NARROWEST, WITH_MARGIN = 360, 760

@@ -8,10 +8,10 @@ from time import monotonic
 from typing import Any
 
 from rxauth.concurrency.runtime import Instant, Runtime, running_loop
-from rxauth.notebook.folding import Tally
-from rxauth.notebook.history import History
-from rxauth.notebook.kinds import Kind, kind_of
-from rxauth.notebook.summary import Summary, summary
+from rxauth.notebook.follow.history import History
+from rxauth.notebook.follow.kinds import Kind, kind_of
+from rxauth.notebook.follow.summary import Summary, summary
+from rxauth.notebook.follow.tally import Tally
 from rxauth.recording.eventlog import Event, EventLog
 from rxauth.recording.record import record
 from rxauth.recording.recording import Recording

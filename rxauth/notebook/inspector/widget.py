@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rxauth.notebook.cells import replace_in_cell
-from rxauth.notebook.diff import Line, changes, tree
-from rxauth.notebook.feed import Batches, Feed, check_source
-from rxauth.notebook.history import Lost, Step
-from rxauth.notebook.kinds import kind_of, last_bursts
+from rxauth.notebook.follow.feed import Batches, Feed, check_source
+from rxauth.notebook.follow.history import Lost, Step
+from rxauth.notebook.follow.kinds import kind_of, last_bursts
+from rxauth.notebook.inspector.diff import Line, changes, tree
 from rxauth.notebook.live import Live, panel
 from rxauth.notebook.words import clock, shorten
 from rxauth.recording.eventlog import Event

@@ -1,0 +1,1 @@
+"""A recording followed while it grows: its history, counts and words."""

@@ -1,0 +1,8 @@
+"""The live inspector of a store."""
+
+from rxauth.notebook.inspector.widget import Inspection, inspect
+
+__all__ = [
+    "Inspection",
+    "inspect",
+]

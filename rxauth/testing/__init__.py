@@ -7,11 +7,11 @@ replay and compare. `check_epic` holds an epic against a diagram.
 """
 
 from rxauth.recording.record import Recording, record
-from rxauth.testing import faults
-from rxauth.testing.desk import Recorded
 from rxauth.testing.epics import check_epic, replay_epic
-from rxauth.testing.rotation import Pair
-from rxauth.testing.server import TokenServer
+from rxauth.testing.server import faults
+from rxauth.testing.server.handler import Recorded
+from rxauth.testing.server.rotation import Pair
+from rxauth.testing.server.server import TokenServer
 from rxauth.testing.time import VirtualTime
 
 __all__ = [

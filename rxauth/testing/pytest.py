@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rxauth.testing.server import TokenServer
+from rxauth.testing.server.server import TokenServer
 from rxauth.testing.time import VirtualTime
 
 

@@ -13,7 +13,7 @@ from benchmarks.fleet import Endpoint, Fleet, Turns, often, take_turns
 from rxauth import Session, Tokens, simplejwt
 from rxauth.concurrency import Instant, Latch, Runtime
 from rxauth.testing import TokenServer, VirtualTime
-from rxauth.testing.faults import too_many, unavailable
+from rxauth.testing.server.faults import too_many, unavailable
 from tests.kit import FakeRefresher, pair
 from tests.storage.turns_kit import Board, Watched
 

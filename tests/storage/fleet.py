@@ -27,7 +27,7 @@ from rxauth import BearerAuth, Session, simplejwt
 from rxauth.session import SessionEnded
 from rxauth.storage import Record, SharedStorage
 from rxauth.testing import TokenServer
-from rxauth.testing.desk import is_refresh
+from rxauth.testing.server.handler import is_refresh
 
 #: Between two calls of one process, in seconds.
 PAUSE = 0.02

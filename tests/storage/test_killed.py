@@ -19,7 +19,7 @@ from rxauth.errors import SessionExpired
 from rxauth.storage.file import FileStorage
 from rxauth.storage.redis import RedisStorage
 from rxauth.testing import TokenServer
-from rxauth.testing.faults import never
+from rxauth.testing.server.faults import never
 from tests.kit import Caller
 from tests.storage.sign_in_kit import (
     AT_ONCE,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from rxauth.testing import TokenServer
-from rxauth.testing.desk import is_refresh
+from rxauth.testing.server.handler import is_refresh
 from tests.storage.netns_kit import Host, Net, Relay, nets
 from tests.storage.storage_kit import until
 

@@ -12,7 +12,7 @@ import pytest
 from rxauth import oauth2, simplejwt
 from rxauth.errors import RefreshTimeout, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.testing import faults
-from rxauth.testing.faults import Fault
+from rxauth.testing.server.faults import Fault
 from tests.ways.ways_kit import Rewriting, World, in_every_way, kinds
 
 OUTAGES = {

@@ -7,9 +7,9 @@ import contextlib
 import socket
 import threading
 
-from rxauth.testing.desk import HELD_FOR, Desk
-from rxauth.testing.faults import Fault
-from rxauth.testing.wire import Answer, Request, read_request, reset
+from rxauth.testing.server.faults import Fault
+from rxauth.testing.server.handler import HELD_FOR, Desk
+from rxauth.testing.server.wire import Answer, Request, read_request, reset
 
 
 class Listener:

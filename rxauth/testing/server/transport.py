@@ -9,9 +9,9 @@ from typing import cast
 import httpx
 
 from rxauth.concurrency.runtime import Pending, Runtime
-from rxauth.testing.desk import HELD_FOR, Desk, Exchange
+from rxauth.testing.server.handler import HELD_FOR, Desk, Exchange
+from rxauth.testing.server.wire import Answer, request_of
 from rxauth.testing.time import VirtualTime
-from rxauth.testing.wire import Answer, request_of
 
 
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):

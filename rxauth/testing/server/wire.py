@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from rxauth.testing.rotation import Verdict
+from rxauth.testing.server.rotation import Verdict
 
 
 @dataclass(slots=True)

@@ -8,16 +8,18 @@ from typing import get_args
 
 from rxauth.concurrency.closing import Closing
 from rxauth.concurrency.runtime import Runtime
-from rxauth.testing.desk import Desk, Hold, Recorded, is_login, is_refresh
-from rxauth.testing.faults import Fault
-from rxauth.testing.rotation import Pair, Reuse, Rotation
-from rxauth.testing.sockets import Listener
-from rxauth.testing.transport import Transport
+from rxauth.testing.server.faults import Fault
+from rxauth.testing.server.handler import Desk, Hold, Recorded, is_login, is_refresh
+from rxauth.testing.server.rotation import Pair, Reuse, Rotation
+from rxauth.testing.server.sockets import Listener
+from rxauth.testing.server.transport import Transport
 
 
 def _check_fault(fault: object) -> None:
     if fault is not None and not isinstance(fault, Fault):
-        raise TypeError(f"a fault is made by rxauth.testing.faults, such as faults.unavailable(503); got {fault!r}")
+        raise TypeError(
+            f"a fault is made by rxauth.testing.server.faults, such as faults.unavailable(503); got {fault!r}"
+        )
 
 
 class TokenServer(Closing):

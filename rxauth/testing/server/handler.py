@@ -10,9 +10,9 @@ from email.utils import formatdate
 from typing import Any
 
 from rxauth.concurrency.runtime import Runtime
-from rxauth.testing.faults import Fault
-from rxauth.testing.rotation import Pair, Rotation, Verdict
-from rxauth.testing.wire import Answer, Request, json_answer
+from rxauth.testing.server.faults import Fault
+from rxauth.testing.server.rotation import Pair, Rotation, Verdict
+from rxauth.testing.server.wire import Answer, Request, json_answer
 
 #: How often a held answer asks whether it may go, in seconds.
 HELD_FOR = 0.005

@@ -24,7 +24,7 @@ import httpx
 
 from rxauth import BearerAuth, Session, Tokens, simplejwt
 from rxauth.demo import BackendError
-from rxauth.demo.fleet_storage import place
+from rxauth.demo.fleet.storage import place
 from rxauth.storage import Key, MemoryStorage, Record, SharedStorage, TokenStorage
 from rxauth.storage.file import FileStorage
 from rxauth.testing import TokenServer

@@ -19,11 +19,12 @@ import httpx
 import pytest
 from rich.console import Console
 
-from rxauth.demo import backend, fleet_storage
-from rxauth.demo.fleet import Fleet, Worker, main
-from rxauth.demo.fleet_storage import place
-from rxauth.demo.fleet_view import Board, Lane, verdict
-from rxauth.demo.fleet_worker import Tally
+from rxauth.demo import backend
+from rxauth.demo.fleet import storage as fleet_storage
+from rxauth.demo.fleet.run import Fleet, Worker, main
+from rxauth.demo.fleet.storage import place
+from rxauth.demo.fleet.view import Board, Lane, verdict
+from rxauth.demo.fleet.worker import Tally
 from rxauth.storage import Record, SharedStorage
 from rxauth.tokens import Tokens
 from tests.storage.redis_kit import Server, serve, until
@@ -206,7 +207,7 @@ class TestThePlace:
     @pytest.mark.usefixtures("server")
     def test_a_redis_of_ours_ends_with_us_however_we_end(self) -> None:
         program = (
-            "import time; from rxauth.demo.fleet_storage import place\n"
+            "import time; from rxauth.demo.fleet.storage import place\n"
             "with place('redis', None) as shared: print(shared.at, flush=True); time.sleep(600)"
         )
         with tempfile.TemporaryDirectory() as folder:  # which such an end leaves behind

@@ -1,4 +1,4 @@
-"""One process of the fleet, `python -m rxauth.demo.fleet_worker`: it calls, and says what came of it.
+"""One process of the fleet, `python -m rxauth.demo.fleet.worker`: it calls, and says what came of it.
 
 The first line of its stdin says where to call, which storage to share and for how long; it ends when its stdin does.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from rxauth.demo.fleet_storage import Place
+from rxauth.demo.fleet.storage import Place
 from rxauth.http.bearer import BearerAuth
 from rxauth.refreshers import simplejwt
 from rxauth.session.actions import SessionEnded, TokensRefreshed

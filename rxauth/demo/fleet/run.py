@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.live import Live
 
 from rxauth.demo.backend import Backend, BackendError, backend
-from rxauth.demo.fleet_storage import Place, place
-from rxauth.demo.fleet_view import Board, Lane, verdict
-from rxauth.demo.fleet_worker import CALL_TIMEOUT, PAUSE, READY, Tally, member
+from rxauth.demo.fleet.storage import Place, place
+from rxauth.demo.fleet.view import Board, Lane, verdict
+from rxauth.demo.fleet.worker import CALL_TIMEOUT, PAUSE, READY, Tally, member
 from rxauth.errors import RxAuthError
 from rxauth.http.bearer import BearerAuth
 from rxauth.session.session import Session
@@ -146,7 +146,7 @@ class Worker:
         self.is_ready = threading.Event()
         self._other_words: deque[str] = deque(maxlen=20)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rxauth.demo.fleet_worker"],
+            [sys.executable, "-m", "rxauth.demo.fleet.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -226,7 +226,3 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     if options.redis is not None and options.storage == "file":
         parser.error("--redis and --storage file do not go together")
     return options
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.panel import Panel
 from rich.text import Text
 
-from rxauth.demo.fleet_worker import Tally
+from rxauth.demo.fleet.worker import Tally
 
 #: The columns beside the time, and the widest picture.
 NAME, COUNT, WIDEST = 10, 9, 120

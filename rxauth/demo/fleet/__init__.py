@@ -1,0 +1,1 @@
+"""Nine processes that share one sign-in."""

@@ -18,7 +18,7 @@ picture: $(VENV)/.demo
 
 # Runs the notebooks from top to bottom and saves what they show; NOTEBOOKS="notebooks/01-first-call.ipynb" for one.
 notebooks: $(VENV)/.dev
-	$(BIN)/python -m tests.notebooks $(NOTEBOOKS)
+	$(BIN)/python -m tests.system.notebooks $(NOTEBOOKS)
 
 # Twice as many workers as there are cores, because much of it waits: for real servers, kernels and clocks.
 WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
@@ -37,7 +37,7 @@ storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)
 
 # Seeded interleavings of the real session, on all cores: SEEDS=100000, or ARGS="--world fleet --first 42 --seeds 1" to replay one.
 simulate: $(VENV)/.dev
-	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(ARGS)
+	$(BIN)/python -m tests.system.simulation --seeds $(or $(SEEDS),10000) $(ARGS)
 
 # Ten processes on one sign-in, twenty generations, ten times: STORAGE=file or redis, RUNS=10.
 fleet: $(VENV)/.dev

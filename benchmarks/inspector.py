@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import row, table
-from tests.hosts.host_kit import FLAGS, NAMES, PACKAGES, PATIENCE, Lab, jupyterlab, write_notebook
 from tests.programs import find
+from tests.system.hosts.host_kit import FLAGS, NAMES, PACKAGES, PATIENCE, Lab, jupyterlab, write_notebook
 
 SETUP = """
 import json, threading, time

@@ -2,7 +2,7 @@
 
 A million real sessions would need as many threads. Here a session is its pair's age and its failures in a row, and
 the time between two of its posts is jumped over; but every decision is the library's own: `decide` and `Windows` say
-what a call meets, `Settings` how long the pauses and cool-downs are. `tests/system/scale` compares it with real sessions.
+what a call meets, `Settings` how long the pauses and cool-downs are. `tests/system/scale` compares it with real ones.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """API calls as actions."""
 
 from rxauth.api.calls import (
+    AdHocCall,
     ApiCall,
     ApiCancelled,
     ApiEvent,
@@ -14,6 +15,7 @@ from rxauth.api.calls import (
 from rxauth.api.epic import api_epic, request
 
 __all__ = [
+    "AdHocCall",
     "ApiCall",
     "ApiCancelled",
     "ApiEvent",

@@ -17,8 +17,9 @@ _WIDTH: Final = 4
 class Event:
     """Number `number`, counted from 1, `at` so many seconds (monotonic) after the recording began.
 
-    `action` was dispatched, and `stream` is "". In any other stream it is one of the classes of `rxauth.recording`: what
-    callers of a session did ("session"), errors that were reported ("errors"), and what passed a `spy` (its name).
+    `action` was dispatched, and `stream` is "". In any other stream it is an event: what callers of a session did
+    ("session", in `rxauth.session` and `rxauth.http`), a reported error ("errors", in `rxauth.store`), or what passed a
+    `spy` (its name, in `rxauth.recording`).
     """
 
     number: int

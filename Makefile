@@ -30,6 +30,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # PEERS=1 measures other clients beside rxauth, from an environment of their own.
 storm: $(VENV)/.dev $(if $(PEERS),$(VENV)-peers/.peers)

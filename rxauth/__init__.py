@@ -6,7 +6,7 @@ Actions, selectors, errors and everything else are imported from their rooms: `r
 `rxauth.errors`, `rxauth.api`, `rxauth.testing`.
 """
 
-from rxauth.api.epic import ApiCall, ApiFailed, ApiStarted, ApiSucceeded, Request, api_epic, call, request
+from rxauth.api import ApiCall, ApiFailed, ApiStarted, ApiSucceeded, Request, api_epic, call, request
 from rxauth.concurrency.share import share_replayed
 from rxauth.errors import NotSignedIn, RefreshUnavailable, RxAuthError, SessionExpired
 from rxauth.http.bearer import BearerAuth

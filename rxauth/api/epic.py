@@ -16,16 +16,7 @@ from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rxauth.api.async_sender import AsyncSender
 from rxauth.api.calls import (
-    AdHocCall,
     ApiCall,
-    ApiCancelled,
-    ApiEvent,
-    ApiFailed,
-    ApiSkipped,
-    ApiStarted,
-    ApiSucceeded,
-    Request,
-    call,
     describe,
 )
 from rxauth.api.in_flight import Sending, awaited, forsake
@@ -40,21 +31,6 @@ from rxauth.http.auth_for import auth_for
 from rxauth.session.session import Session
 from rxauth.store.epics import Epic
 from rxauth.store.streams import ActionSource, ActionStream, StateView
-
-__all__ = [
-    "AdHocCall",
-    "ApiCall",
-    "ApiCancelled",
-    "ApiEvent",
-    "ApiFailed",
-    "ApiSkipped",
-    "ApiStarted",
-    "ApiSucceeded",
-    "Request",
-    "api_epic",
-    "call",
-    "request",
-]
 
 R = TypeVar("R")
 S = TypeVar("S")
